@@ -1,0 +1,243 @@
+# Written by scripts/list-sources.
+
+base_sources = \
+    src/base/arena.c \
+    src/base/arena.h \
+    src/base/buf.c \
+    src/base/buf.h \
+    src/base/cache.c \
+    src/base/cache.h \
+    src/base/clock.c \
+    src/base/clock.h \
+    src/base/crypto.c \
+    src/base/crypto.h \
+    src/base/decimal.h \
+    src/base/fields.c \
+    src/base/fields.h \
+    src/base/hash.h \
+    src/base/json.h \
+    src/base/json_memory.h \
+    src/base/json_read.c \
+    src/base/json_write.c \
+    src/base/log.c \
+    src/base/log.h \
+    src/base/mem.c \
+    src/base/mem.h \
+    src/base/metric.c \
+    src/base/metric.h \
+    src/base/metrics.def \
+    src/base/rate.c \
+    src/base/rate.h \
+    src/base/setting.c \
+    src/base/setting.h \
+    src/base/setting_file.c \
+    src/base/setting_file.h \
+    src/base/setting_value.c \
+    src/base/setting_value.h \
+    src/base/str.c \
+    src/base/str.h \
+    src/base/url.c \
+    src/base/url.h
+
+net_sources = \
+    src/net/call.c \
+    src/net/call.h \
+    src/net/http_address.c \
+    src/net/http_answer.c \
+    src/net/http_answer.h \
+    src/net/http_client.c \
+    src/net/http_client.h \
+    src/net/http_connection.c \
+    src/net/http_guard.c \
+    src/net/http_guard.h \
+    src/net/http_listener.c \
+    src/net/http_peer.c \
+    src/net/http_private.h \
+    src/net/http_refusal.c \
+    src/net/http_routes.c \
+    src/net/http_routes.h \
+    src/net/http_server.c \
+    src/net/http_server.h \
+    src/net/netpolicy.c \
+    src/net/netpolicy.h \
+    src/net/resolver.c \
+    src/net/resolver.h \
+    src/net/tls.h \
+    src/net/tls_client.c \
+    src/net/tls_server.c
+
+store_sources = \
+    src/store/embedded.c \
+    src/store/embedded.h \
+    src/store/embedded_dir.c \
+    src/store/embedded_dir.h \
+    src/store/keys.c \
+    src/store/keys.h \
+    src/store/redis.c \
+    src/store/redis.h \
+    src/store/redis_check.c \
+    src/store/redis_check.h \
+    src/store/redis_dial.c \
+    src/store/redis_dial.h \
+    src/store/redis_reply.c \
+    src/store/redis_request.c \
+    src/store/redis_request.h \
+    src/store/redis_script.c \
+    src/store/redis_url.c \
+    src/store/redis_url.h \
+    src/store/scripts.h
+
+core_sources = \
+    src/core/app.c \
+    src/core/app.h \
+    src/core/app_list.c \
+    src/core/core.c \
+    src/core/core.h \
+    src/core/device.c \
+    src/core/device.h \
+    src/core/device_delete.c \
+    src/core/device_login.c \
+    src/core/device_register.c \
+    src/core/error.c \
+    src/core/error.h \
+    src/core/errors.def \
+    src/core/event.c \
+    src/core/event.h \
+    src/core/events.def \
+    src/core/node.c \
+    src/core/node.h \
+    src/core/partition.c \
+    src/core/partition.h \
+    src/core/report.c \
+    src/core/report.h \
+    src/core/subscription.c \
+    src/core/subscription.h \
+    src/core/token.c \
+    src/core/token.h
+
+push_sources = \
+    src/push/breaker.c \
+    src/push/breaker.h \
+    src/push/delivery.h \
+    src/push/dispatch.c \
+    src/push/endpoint.c \
+    src/push/lane.c \
+    src/push/notification.h \
+    src/push/owner.c \
+    src/push/push.c \
+    src/push/push.h \
+    src/push/render_v1.c \
+    src/push/result.c \
+    src/push/result.h \
+    src/push/target.c \
+    src/push/timers.c
+
+api_sources =
+
+api_v1_sources = \
+    src/api/v1/devices.c \
+    src/api/v1/registration.c \
+    src/api/v1/security.c \
+    src/api/v1/subscriptions.c \
+    src/api/v1/v1.c \
+    src/api/v1/v1.h
+
+device_sources = \
+    src/device/https.c \
+    src/device/https.h
+
+admin_sources = \
+    src/admin/admin.c \
+    src/admin/admin.h \
+    src/admin/apps.c \
+    src/admin/apps.h
+
+settings_sources = \
+    src/options.c \
+    src/options.h \
+    src/settings.c \
+    src/settings.h
+
+library_sources = $(base_sources) $(net_sources) $(store_sources) $(core_sources) $(push_sources) $(api_sources) $(api_v1_sources) $(device_sources) $(admin_sources) $(settings_sources)
+
+ctl_sources = \
+    src/iotpushctl.c \
+    src/ctl/app.c \
+    src/ctl/client.c \
+    src/ctl/client.h \
+    src/ctl/ctl.h \
+    src/ctl/status.c \
+    src/ctl/table.c \
+    src/ctl/table.h
+
+lua_scripts = \
+    src/store/lua/app_change.lua \
+    src/store/lua/app_delete.lua \
+    src/store/lua/child_add.lua \
+    src/store/lua/claim.lua \
+    src/store/lua/device_create.lua \
+    src/store/lua/device_credential.lua \
+    src/store/lua/device_delete.lua \
+    src/store/lua/device_modify.lua \
+    src/store/lua/device_presence.lua \
+    src/store/lua/device_seen.lua \
+    src/store/lua/device_token.lua \
+    src/store/lua/node_release.lua \
+    src/store/lua/node_reserve.lua \
+    src/store/lua/report.lua \
+    src/store/lua/subscribe.lua \
+    src/store/lua/token_issue.lua \
+    src/store/lua/token_revoke.lua \
+    src/store/lua/unclaim.lua \
+    src/store/lua/unsubscribe.lua
+
+unit_tests = \
+    tests/unit/base/arena_test \
+    tests/unit/base/buf_test \
+    tests/unit/base/cache_test \
+    tests/unit/base/clock_test \
+    tests/unit/base/crypto_test \
+    tests/unit/base/fields_test \
+    tests/unit/base/json_test \
+    tests/unit/base/log_test \
+    tests/unit/base/metric_test \
+    tests/unit/base/rate_test \
+    tests/unit/base/setting_test \
+    tests/unit/base/str_test \
+    tests/unit/base/url_test \
+    tests/unit/net/http_client_test \
+    tests/unit/net/netpolicy_test \
+    tests/unit/store/embedded_test \
+    tests/unit/store/redis_test
+
+unit_test_helpers = \
+    tests/unit/net/certificates.h
+
+script_files = \
+    scripts/check-docs \
+    scripts/check-layers \
+    scripts/demo-receiver \
+    scripts/deps \
+    scripts/embed-lua \
+    scripts/fuzz \
+    scripts/lint \
+    scripts/list-sources \
+    scripts/quickstart \
+    scripts/test
+
+other_tests = \
+    tests/blackbox/conftest.py \
+    tests/blackbox/helpers/__init__.py \
+    tests/blackbox/helpers/certificates.py \
+    tests/blackbox/helpers/errors.py \
+    tests/blackbox/helpers/http.py \
+    tests/blackbox/helpers/nouns.py \
+    tests/blackbox/helpers/platform.py \
+    tests/blackbox/helpers/receiver.py \
+    tests/blackbox/helpers/redis.py \
+    tests/blackbox/helpers/waiting.py \
+    tests/blackbox/pytest.ini \
+    tests/blackbox/test_auth.py \
+    tests/blackbox/test_devices_manage.py \
+    tests/blackbox/test_devices_register.py \
+    tests/fuzz/json_fuzz.c

@@ -1,0 +1,162 @@
+#include "admin/admin.h"
+
+#include "base/crypto.h"
+#include "base/metric.h"
+#include "admin/apps.h"
+
+/* ---- errors ---- */
+
+static const char *error_name(int status)
+{
+    switch (status) {
+    case 401:
+        return "unauthorized";
+    case 404:
+        return "not_found";
+    case 405:
+        return "method_not_allowed";
+    case 409:
+        return "conflict";
+    case 413:
+        return "too_large";
+    case 503:
+        return "unavailable";
+    default:
+        return status >= 500 ? "internal" : "bad_request";
+    }
+}
+
+static void write_error(struct json_writer *w, int status, const char *text)
+{
+    json_object(w);
+    json_member_text(w, "error_code", error_name(status));
+    json_member_text(w, "error_msg", text);
+    json_object_end(w);
+}
+
+void admin_fail(struct call *call, int status, const char *text)
+{
+    json_writer_reset(call_json(call));
+    write_error(call_json(call), status, text);
+    call_reply_json(call, status);
+}
+
+void admin_fail_error(struct call *call, enum error error)
+{
+    switch (error) {
+    case ERR_APP_NOT_FOUND:
+        admin_fail(call, 404, "no such application");
+        break;
+    case ERR_APP_HAS_DEVICES:
+        admin_fail(call, 409, "the application still has devices; delete them too with --cascade");
+        break;
+    default:
+        admin_fail(call, 503, "Redis does not answer");
+    }
+}
+
+static void refuse(struct json_writer *w, int status)
+{
+    write_error(w, status, status == 404 ? "no such path" : error_name(status));
+}
+
+struct admin_context *admin_context_of(const struct call *call)
+{
+    return call_api_context(call);
+}
+
+static void enter_with_token(struct call *call)
+{
+    struct str token;
+    struct str scheme = str_split(call_header(call, "Authorization"), ' ', &token);
+    struct str wanted = str_of(admin_context_of(call)->token);
+
+    if (str_eq_nocase(scheme, STR("bearer")) && wanted.len &&
+        crypto_equal(str_trim(token), wanted)) {
+        call_proceed(call);
+        return;
+    }
+    call_add_header(call, "WWW-Authenticate", "Bearer");
+    admin_fail(call, 401, "a token is needed: Authorization: Bearer TOKEN");
+}
+
+/* ---- health, metrics, status ---- */
+
+static void healthz(struct call *call)
+{
+    call_reply_text(call, 200, "text/plain", STR("ok\n"));
+}
+
+static void readyz(struct call *call)
+{
+    struct admin_context *context = admin_context_of(call);
+    const char *why_not = "";
+
+    if (context->is_ready(&why_not, context->arg)) {
+        call_reply_text(call, 200, "text/plain", STR("ok\n"));
+        return;
+    }
+    call_reply_text(call, 503, "text/plain",
+                    str_of(arena_printf(call_arena(call), "not ready: %s\n", why_not)));
+}
+
+static void metrics(struct call *call)
+{
+    struct admin_context *context = admin_context_of(call);
+    struct buf text = {0};
+
+    context->refresh_metrics(context->arg);
+    metric_write_all(&text);
+    call_reply_text(call, 200, "text/plain; version=0.0.4", buf_str(&text));
+    buf_clear(&text);
+}
+
+static void status(struct call *call)
+{
+    struct admin_context *context = admin_context_of(call);
+    struct json_writer *w = call_json(call);
+    const char *why_not = "";
+    bool is_ready = context->is_ready(&why_not, context->arg);
+
+    json_object(w);
+    json_member_bool(w, "ready", is_ready);
+    if (!is_ready)
+        json_member_text(w, "reason", why_not);
+    context->write_status(w, context->arg);
+    json_object_end(w);
+    call_reply_json(call, 200);
+}
+
+static const struct route health_routes[] = {
+    {EVHTTP_REQ_GET, "/healthz", 0, healthz},
+    {EVHTTP_REQ_GET, "/readyz", 0, readyz},
+    {EVHTTP_REQ_GET, "/metrics", 0, metrics},
+    {0},
+};
+
+static const struct route status_routes[] = {
+    {EVHTTP_REQ_GET, "/admin/v1/status", 0, status},
+    {0},
+};
+
+static const char *const prefixes[] = {"/", NULL};
+static const struct route *const all_tables[] = {health_routes, status_routes, admin_app_routes,
+                                                 NULL};
+static const struct route *const health_tables[] = {health_routes, NULL};
+
+struct http_api admin_socket_api = {
+    .name = "admin", .prefixes = prefixes, .tables = all_tables, .refuse = refuse};
+struct http_api admin_http_api = {.name = "admin",
+                                  .prefixes = prefixes,
+                                  .tables = all_tables,
+                                  .enter = enter_with_token,
+                                  .refuse = refuse};
+struct http_api admin_metrics_api = {
+    .name = "metrics", .prefixes = prefixes, .tables = health_tables, .refuse = refuse};
+
+void admin_set_context(struct admin_context *context)
+{
+    admin_socket_api.context = context;
+    admin_http_api.context = context;
+    admin_metrics_api.context = context;
+}

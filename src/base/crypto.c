@@ -1,0 +1,228 @@
+#include "base/crypto.h"
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <limits.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <unistd.h>
+
+#define SHA256_BYTES 32
+
+/* Without randomness or digests every token would be wrong or guessable. */
+static _Noreturn void give_up(const char *what)
+{
+    log_error("crypto", "failed=%s", what);
+    _exit(1);
+}
+
+void crypto_random_bytes(void *out, size_t len)
+{
+    unsigned char *p = out;
+
+    while (len) {
+        int part = len > 65536 ? 65536 : (int)len;
+
+        if (RAND_bytes(p, part) != 1)
+            give_up("random");
+        p += part;
+        len -= (size_t)part;
+    }
+}
+
+static void write_hex(char *out, const unsigned char *bytes, size_t hex_digits)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < hex_digits; i++)
+        out[i] = digits[i % 2 ? bytes[i / 2] & 15 : bytes[i / 2] >> 4];
+    out[hex_digits] = '\0';
+}
+
+void crypto_random_hex(char *out, size_t hex_digits)
+{
+    unsigned char bytes[32];
+
+    out[0] = '\0';
+    while (hex_digits) {
+        size_t part = hex_digits > 2 * sizeof(bytes) ? 2 * sizeof(bytes) : hex_digits;
+
+        crypto_random_bytes(bytes, (part + 1) / 2);
+        write_hex(out, bytes, part);
+        out += part;
+        hex_digits -= part;
+    }
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+}
+
+void crypto_random_uuid(char out[CRYPTO_UUID_SIZE])
+{
+    static const int group_bytes[] = {4, 2, 2, 2, 6};
+    unsigned char bytes[16];
+    const unsigned char *from = bytes;
+
+    crypto_random_bytes(bytes, sizeof(bytes));
+    bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40); /* version 4 */
+    bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80); /* the RFC's variant */
+    for (size_t i = 0; i < sizeof(group_bytes) / sizeof(group_bytes[0]); i++) {
+        if (i > 0)
+            *out++ = '-';
+        write_hex(out, from, (size_t)group_bytes[i] * 2);
+        out += group_bytes[i] * 2;
+        from += group_bytes[i];
+    }
+}
+
+/* Fetched once: EVP_sha256() would be looked up in the provider again at each use. */
+static const EVP_MD *sha256(void)
+{
+    static EVP_MD *md;
+
+    if (!md)
+        md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (!md)
+        give_up("sha256");
+    return md;
+}
+
+void crypto_sha256_hex(struct str message, char out[CRYPTO_SHA256_HEX_SIZE])
+{
+    unsigned char digest[SHA256_BYTES];
+
+    if (EVP_Digest(message.p, message.len, digest, NULL, sha256(), NULL) != 1)
+        give_up("sha256");
+    write_hex(out, digest, CRYPTO_SHA256_HEX_SIZE - 1);
+}
+
+void crypto_hmac_sha256_hex(struct str key, struct str message, char out[CRYPTO_SHA256_HEX_SIZE])
+{
+    unsigned char digest[SHA256_BYTES];
+    const void *key_bytes = key.p ? key.p : ""; /* NULL would mean "the key used last" */
+    const unsigned char *bytes = (const unsigned char *)(message.p ? message.p : "");
+
+    if (key.len > INT_MAX ||
+        !HMAC(sha256(), key_bytes, (int)key.len, bytes, message.len, digest, NULL))
+        give_up("hmac");
+    write_hex(out, digest, CRYPTO_SHA256_HEX_SIZE - 1);
+}
+
+bool crypto_equal(struct str a, struct str b)
+{
+    if (a.len != b.len)
+        return false;
+    return a.len == 0 || CRYPTO_memcmp(a.p, b.p, a.len) == 0;
+}
+
+bool crypto_is_hex(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')))
+            return false;
+    }
+    return s.len > 0;
+}
+
+/* In parts, because EVP_EncodeBlock counts with int; a part that is a multiple of three bytes has
+ * no padding. */
+char *crypto_base64(const void *bytes, size_t len)
+{
+    const size_t part_max = 3 << 20;
+    const unsigned char *from = bytes;
+    char *text = xmalloc(len / 3 * 4 + 5);
+    char *to = text;
+
+    *to = '\0';
+    while (len) {
+        size_t part = len > part_max ? part_max : len;
+
+        to += EVP_EncodeBlock((unsigned char *)to, from, (int)part);
+        from += part;
+        len -= part;
+    }
+    return text;
+}
+
+uint32_t crypto_hash_seed(void)
+{
+    static uint32_t seed;
+    static bool is_set;
+
+    if (!is_set) {
+        crypto_random_bytes(&seed, sizeof(seed));
+        is_set = true;
+    }
+    return seed;
+}
+
+/*
+ * SipHash-1-3. A seed alone is not enough with simpler hashes: for those there are sets of keys
+ * that collide whatever the seed is.
+ */
+struct sip {
+    uint64_t v0, v1, v2, v3;
+};
+
+static uint64_t rotate_left(uint64_t x, int bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+static inline void sip_round(struct sip *s)
+{
+    s->v0 += s->v1;
+    s->v1 = rotate_left(s->v1, 13) ^ s->v0;
+    s->v0 = rotate_left(s->v0, 32);
+    s->v2 += s->v3;
+    s->v3 = rotate_left(s->v3, 16) ^ s->v2;
+    s->v0 += s->v3;
+    s->v3 = rotate_left(s->v3, 21) ^ s->v0;
+    s->v2 += s->v1;
+    s->v1 = rotate_left(s->v1, 17) ^ s->v2;
+    s->v2 = rotate_left(s->v2, 32);
+}
+
+static inline void sip_word(struct sip *s, uint64_t word)
+{
+    s->v3 ^= word;
+    sip_round(s);
+    s->v0 ^= word;
+}
+
+static const uint64_t *hash_key(void)
+{
+    static uint64_t key[2];
+    static bool is_set;
+
+    if (!is_set) {
+        crypto_random_bytes(key, sizeof(key));
+        is_set = true;
+    }
+    return key;
+}
+
+unsigned hash_bytes(const void *bytes, size_t len)
+{
+    const uint64_t *key = hash_key();
+    struct sip s = {key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
+                    key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573};
+    const unsigned char *p = bytes;
+    uint64_t word, last = (uint64_t)len << 56;
+
+    for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
+        memcpy(&word, p, sizeof(word));
+        sip_word(&s, word);
+    }
+    for (size_t i = 0; i < len; i++)
+        last |= (uint64_t)p[i] << (8 * i);
+    sip_word(&s, last);
+    s.v2 ^= 0xff;
+    for (int i = 0; i < 3; i++)
+        sip_round(&s);
+    return (unsigned)(s.v0 ^ s.v1 ^ s.v2 ^ s.v3);
+}

@@ -1,0 +1,68 @@
+/*
+ * What the domain's modules share: the connection to Redis, their settings, the bounded caches.
+ * One per process, made by iotpushd.c before anything else of core is used.
+ */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include "base/cache.h"
+#include "base/rate.h"
+#include "core/error.h"
+#include "store/redis.h"
+
+struct netpolicy;
+
+struct core_settings {
+    /* [auth] */
+    int64_t token_life_ms, refresh_life_ms;
+    int64_t device_token_life_ms, device_token_grace_ms;
+    int64_t login_limit, login_interval_ms; /* logins per application and interval; 0 = no limit */
+    int64_t api_limit, api_interval_ms;     /* calls per application and interval; 0 = no limit */
+    /* [device] */
+    int64_t report_limit, report_interval_ms;         /* per device; 0 = no limit */
+    int64_t app_report_limit;                         /* per application, same interval */
+    int64_t register_timeout_default_ms;              /* of a registration without a timeout */
+    int64_t abnormal_after_ms, offline_after_ms;      /* without a report */
+    int64_t devices_per_app;                          /* 0 = no limit */
+    int64_t children_per_gateway;
+    int64_t shadow_properties;                        /* reported properties kept per device */
+    int64_t sign_time_tolerance_ms;                   /* sign_type 1 of device-auth */
+    bool has_old_status_set;                          /* OFFLINE/NOT_ACTIVE instead of INACTIVE */
+    /* [subscription] */
+    int same_type;                  /* enum subscription_same_type */
+    int64_t urls_per_app;           /* fanout */
+    bool needs_port_and_path;
+    bool needs_one_host;
+    /* [partition] */
+    int64_t partition_count; /* wanted at first start; core.partition_count is what counts */
+    /* [cache] */
+    int64_t cache_life_ms;  /* how long another instance's change may stay unseen */
+    int64_t cache_apps;
+};
+
+struct core {
+    struct event_base *base;
+    struct redis *redis;
+    const struct core_settings *settings;
+    const struct netpolicy *policy; /* for callback URLs */
+    uint32_t partition_count;       /* 0 until it has been read from Redis */
+    struct cache *apps;             /* app.c: appId -> application */
+    struct cache *subscriptions;    /* subscription.c: appId -> its subscriptions */
+    struct rate *login_rate, *api_rate, *device_rate, *app_report_rate;
+};
+
+struct core *core_new(struct event_base *base, struct redis *redis,
+                      const struct core_settings *settings, const struct netpolicy *policy);
+void core_free(struct core *core);
+/* After a reload: limits take their new values. */
+void core_settings_changed(struct core *core);
+
+/* Reads (at the first start of a deployment: writes) the number of partitions. Answers ERR_OK, or
+ * why Redis could not say. */
+void core_load_partition_count(struct core *core, void (*cb)(enum error error, void *arg),
+                               void *arg);
+
+/* What a status of Redis means to whoever asked: REDIS_DONE is ERR_OK. */
+enum error core_error_of(enum redis_status status);
+
+#endif

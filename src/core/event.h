@@ -1,0 +1,44 @@
+/*
+ * Events as they stand in a partition's stream: neutral facts, out of which each protocol's
+ * notification is rendered later. An entry has one field, `e`:
+ *
+ *     1 <kind> <application> <device> <gateway> <time in ms> <payload: a JSON object>
+ *
+ * One field, because hiredis allocates per element of a reply; a plain head, because matching and
+ * ordering need no JSON. The ids have no blanks (str_is_id).
+ *
+ * Payloads:
+ *   device.created     {"info":{member of DeviceInfo: text, ...}}
+ *   device.bound       {"result":"succeeded","info":{...}} or {"result":"expired"}
+ *   device.updated     {"info":{changed members},"nodeId":text}
+ *   device.status      {"info":{"status":text,"statusDetail":text}}
+ *   device.deleted     {}
+ *   property.reported  {"services":[{"id":text,"data":{...},"time":ms}]}
+ *   message.reported   {"content":text} or {"base64":text}
+ */
+#ifndef CORE_EVENT_H
+#define CORE_EVENT_H
+
+#include "base/buf.h"
+
+enum event_kind {
+#define EVENT(id, name) id,
+#include "core/events.def"
+#undef EVENT
+    EVENT_KIND_COUNT
+};
+
+struct event_facts {
+    enum event_kind kind;
+    struct str app_id, device_id, gateway_id;
+    int64_t time_ms;
+    struct str payload;
+};
+
+const char *event_kind_name(enum event_kind kind);
+
+void event_write(struct buf *out, const struct event_facts *facts);
+/* false: not an event of ours. The facts point into entry. */
+bool event_read(struct str entry, struct event_facts *facts);
+
+#endif

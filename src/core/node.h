@@ -1,0 +1,25 @@
+/*
+ * The two indexes that keep node ids unique per application and verify codes unique per deployment.
+ * A holder that does not exist any more (a crash between index and record) is found out and replaced.
+ */
+#ifndef CORE_NODE_H
+#define CORE_NODE_H
+
+#include "core/device.h"
+
+/* ERR_NODE_ID_DUPLICATE, ERR_DEVICE_BOUND (the holder is activated), ERR_DEVICE_QUOTA,
+ * ERR_APP_NOT_FOUND. */
+void node_reserve(struct core *core, struct arena *arena, struct str app_id, struct str node_id,
+                  struct str device_id, device_done_cb cb, void *arg);
+/* Forgets the node id; and the device itself when is_device_gone. Failures are logged: the next
+ * reservation repairs them. cb may be NULL. */
+void node_release(struct core *core, struct str app_id, struct str node_id, struct str device_id,
+                  bool is_device_gone, device_done_cb cb, void *arg);
+
+/* ERR_VERIFY_CODE (in use), ERR_DEVICE_BOUND (by an activated device). */
+void verify_code_claim(struct core *core, struct arena *arena, struct str code,
+                       struct str device_id, device_done_cb cb, void *arg);
+void verify_code_release(struct core *core, struct str code, struct str device_id,
+                         device_done_cb cb, void *arg);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * What devices send up: properties and messages. One script on the device's partition checks the
+ * device's right to speak, stores the shadow and queues the event; the callback with ERR_OK comes
+ * after Redis has confirmed it.
+ */
+#ifndef CORE_REPORT_H
+#define CORE_REPORT_H
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "core/core.h"
+#include "core/device.h"
+
+/* Who speaks: the device itself with its token, or its gateway, whose token was checked before. */
+struct report_source {
+    struct str token;      /* as the device sent it; STR_NONE when the gateway speaks */
+    struct str gateway_id;
+};
+
+/* services: the array of a report, [{service_id, properties, event_time}], checked here:
+ * ERR_BAD_REQUEST. ERR_TOKEN_INVALID: not this device's token, over, or the device is gone or muted;
+ * for a gateway's child ERR_CHILD_UNKNOWN. ERR_BAD_REQUEST also when the shadow would be too large. */
+void report_properties(struct core *core, struct arena *arena, struct str device_id,
+                       const struct report_source *source, const struct json *services,
+                       device_done_cb cb, void *arg);
+
+/* The shape alone, without storing. */
+bool report_services_are_valid(const struct json *services);
+
+void report_message(struct core *core, struct arena *arena, struct str device_id,
+                    const struct report_source *source, struct str body, device_done_cb cb,
+                    void *arg);
+
+/* Is it this device's token? For answers that must not depend on the body. ERR_OK,
+ * ERR_TOKEN_INVALID. */
+void report_check_token(struct core *core, struct arena *arena, struct str device_id,
+                        struct str token, device_done_cb cb, void *arg);
+
+/* Do all of these exist, behind this gateway, and are not muted? ERR_CHILD_UNKNOWN. */
+void report_check_children(struct core *core, struct arena *arena, struct str gateway_id,
+                           const struct str *ids, size_t count, device_done_cb cb, void *arg);
+
+/* ---- login of a device over HTTPS ---- */
+
+struct device_token {
+    char text[65];
+    int64_t life_s;
+};
+typedef void (*device_token_cb)(enum error error, const struct device_token *token, void *arg);
+
+/* password = hex(HMAC-SHA256(key: timestamp, message: secret)). Every failure is ERR_DEVICE_AUTH:
+ * whether the id or the password was wrong is nobody's business. The first login activates. */
+void device_login(struct core *core, struct arena *arena, struct str device_id,
+                  struct str timestamp, struct str password, device_token_cb cb, void *arg);
+
+#endif

@@ -1,0 +1,390 @@
+/*
+ * iotpushctl: administration from the shell, over the admin listener of iotpushd. Finds the command
+ * in the tables of ctl/ and runs it.
+ */
+#include "ctl/ctl.h"
+
+#include "base/mem.h"
+#include "ctl/client.h"
+#include <curl/curl.h>
+#include <getopt.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct ctl_command *const tables[] = {
+    ctl_app_commands,
+    ctl_status_commands,
+};
+
+/* All commands, one after the other; NULL behind the last. */
+static const struct ctl_command *command_at(size_t index)
+{
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        for (const struct ctl_command *command = tables[i]; command->noun; command++)
+            if (index-- == 0)
+                return command;
+    return NULL;
+}
+
+struct options {
+    const char *socket, *url, *token_file;
+    bool wants_help, wants_version;
+};
+
+void ctl_complain(const char *format, ...)
+{
+    va_list args;
+
+    fputs("iotpushctl: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+void ctl_print_json(const struct json *value)
+{
+    struct json_writer *w = json_writer_new();
+
+    if (value)
+        json_value(w, value);
+    else
+        json_null(w);
+    printf("%.*s\n", STR_ARG(json_writer_text(w)));
+    json_writer_free(w);
+}
+
+bool ctl_confirm(const struct ctl *ctl, const char *question)
+{
+    char line[16];
+
+    if (ctl->has_yes)
+        return true;
+    if (!isatty(STDIN_FILENO)) {
+        ctl_complain("this needs --yes, as there is no terminal to ask at");
+        return false;
+    }
+    fprintf(stderr, "%s [y/N] ", question);
+    return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
+}
+
+/* --- help */
+
+static void print_command(const struct ctl_command *command, FILE *out)
+{
+    char *line = xasprintf("%s%s%s %s", command->noun, command->verb ? " " : "",
+                           command->verb ? command->verb : "", command->arguments);
+
+    fprintf(out, "  %-30s %s\n", line, command->help);
+    free(line);
+}
+
+static void print_usage(FILE *out)
+{
+    const struct ctl_command *command;
+
+    fputs("usage: iotpushctl [-s SOCKET | -u URL --token-file FILE] [--json] [-q] NOUN VERB "
+          "[ARGUMENTS]\n\n",
+          out);
+    for (size_t i = 0; (command = command_at(i)); i++)
+        print_command(command, out);
+    fputs("  help [NOUN]                    this, or one noun's commands\n"
+          "\n"
+          "APP is an application's id or its name. Options may stand anywhere:\n"
+          "  -s, --socket SOCKET            admin socket of iotpushd; default:\n"
+          "                                 $IOTPUSH_ADMIN_SOCKET, ./iotpush-data/admin.sock,\n"
+          "                                 " RUNSTATEDIR "/iotpush/admin.sock\n"
+          "  -u, --url URL                  its admin listener over HTTP instead\n"
+          "      --token-file FILE          file whose first line is the token for that\n"
+          "      --json                     answers as JSON: one object, or one a line for lists\n"
+          "  -q, --quiet                    values only, no headings and no remarks\n"
+          "  -y, --yes                      don't ask\n"
+          "  -h, --help   --version\n"
+          "\n"
+          "Exit: 0 done, 1 refused, 2 wrong usage, 3 server not reachable.\n",
+          out);
+}
+
+static bool is_noun(const char *word)
+{
+    const struct ctl_command *command;
+
+    for (size_t i = 0; (command = command_at(i)); i++) {
+        if (strcmp(command->noun, word) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The nearest noun, or with a noun its nearest verb; NULL when nothing is near. */
+static const char *nearest(const char *word, const char *noun)
+{
+    const char *best = NULL;
+    size_t best_distance = strlen(word) / 2 + 1;
+    const struct ctl_command *command;
+
+    if (strlen(word) > 40)
+        return NULL;
+    for (size_t i = 0; (command = command_at(i)); i++) {
+        const char *candidate = noun ? command->verb : command->noun;
+        size_t distance;
+
+        if (!candidate || (noun && strcmp(command->noun, noun) != 0))
+            continue;
+        distance = str_distance(word, candidate);
+        if (distance < best_distance) {
+            best = candidate;
+            best_distance = distance;
+        }
+    }
+    if (!noun && str_distance(word, "help") < best_distance)
+        best = "help";
+    return best;
+}
+
+static enum ctl_exit say_unknown(const char *what, const char *word, const char *suggestion,
+                                 const char *noun)
+{
+    if (suggestion)
+        ctl_complain("%s %s is not known: did you mean %s?", what, word, suggestion);
+    else
+        ctl_complain("%s %s is not known; see iotpushctl help%s%s", what, word, noun ? " " : "",
+                     noun ? noun : "");
+    return CTL_USAGE;
+}
+
+static enum ctl_exit help(const char *noun)
+{
+    const struct ctl_command *command;
+
+    if (!noun) {
+        print_usage(stdout);
+        return CTL_DONE;
+    }
+    if (!is_noun(noun))
+        return say_unknown("noun", noun, nearest(noun, NULL), NULL);
+    for (size_t i = 0; (command = command_at(i)); i++) {
+        if (strcmp(command->noun, noun) == 0)
+            print_command(command, stdout);
+    }
+    return CTL_DONE;
+}
+
+/* --- finding the command */
+
+/* words: NOUN [VERB] [ARGUMENTS], NULL-terminated. NULL when it has been said what is wrong. */
+static const struct ctl_command *find_command(char **words, int count, char ***arguments)
+{
+    const char *noun = words[0], *verb = count > 1 ? words[1] : NULL;
+    const struct ctl_command *command;
+    int given;
+
+    if (!is_noun(noun)) {
+        say_unknown("noun", noun, nearest(noun, NULL), NULL);
+        return NULL;
+    }
+    for (size_t i = 0; (command = command_at(i)); i++) {
+        if (strcmp(command->noun, noun) != 0)
+            continue;
+        if (command->verb && (!verb || strcmp(command->verb, verb) != 0))
+            continue;
+        given = count - (command->verb ? 2 : 1);
+        if (given != command->argument_count) {
+            ctl_complain("usage: iotpushctl %s%s%s %s", noun, command->verb ? " " : "",
+                         command->verb ? command->verb : "", command->arguments);
+            return NULL;
+        }
+        *arguments = words + (command->verb ? 2 : 1);
+        return command;
+    }
+    if (verb)
+        say_unknown("verb", verb, nearest(verb, noun), noun);
+    else
+        ctl_complain("a verb is missing; see iotpushctl help %s", noun);
+    return NULL;
+}
+
+/* --- finding the server */
+
+static bool exists(const char *path)
+{
+    struct stat unused;
+
+    return stat(path, &unused) == 0;
+}
+
+static const char *default_socket(struct arena *arena)
+{
+    const char *named = getenv("IOTPUSH_ADMIN_SOCKET"), *state = getenv("XDG_STATE_HOME");
+    const char *path;
+
+    if (named && *named)
+        return named;
+    path = "./iotpush-data/admin.sock";
+    if (exists(path))
+        return path;
+    if (state && *state) {
+        path = arena_printf(arena, "%s/iotpush/admin.sock", state);
+        if (exists(path))
+            return path;
+    }
+    return RUNSTATEDIR "/iotpush/admin.sock";
+}
+
+/* The first line of a file; NULL when it has been said what is wrong. */
+static const char *read_token(struct arena *arena, const char *file)
+{
+    char line[4096];
+    FILE *in = fopen(file, "re");
+    struct str token = STR_NONE;
+
+    if (!in) {
+        ctl_complain("--token-file %s: %m", file);
+        return NULL;
+    }
+    if (fgets(line, sizeof(line), in)) {
+        line[strcspn(line, "\r\n")] = '\0';
+        token = str_trim(str_of(line));
+    }
+    fclose(in);
+    if (!token.len || !str_is_printable(token)) {
+        ctl_complain("--token-file %s: its first line is no token", file);
+        return NULL;
+    }
+    return arena_dup0(arena, token);
+}
+
+static struct client *connect_client(struct arena *arena, const struct options *options)
+{
+    const char *token = NULL, *url = options->url;
+
+    if (options->token_file) {
+        token = read_token(arena, options->token_file);
+        if (!token)
+            return NULL;
+    }
+    if (!url)
+        return client_new(options->socket ? options->socket : default_socket(arena), NULL, token);
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
+        ctl_complain("-u %s: not a URL; write http://127.0.0.1:8090", url);
+        return NULL;
+    }
+    while (str_ends_with(str_of(url), STR("/")))
+        url = arena_dup0(arena, str_n(url, strlen(url) - 1));
+    return client_new(NULL, url, token);
+}
+
+/* --- options */
+
+static bool parse_options(int argc, char **argv, struct options *options, struct ctl *ctl)
+{
+    enum { OPTION_TOKEN_FILE = 256, OPTION_JSON, OPTION_CASCADE, OPTION_VERSION };
+    static const struct option known[] = {
+        {"socket", required_argument, NULL, 's'},
+        {"url", required_argument, NULL, 'u'},
+        {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"quiet", no_argument, NULL, 'q'},
+        {"yes", no_argument, NULL, 'y'},
+        {"cascade", no_argument, NULL, OPTION_CASCADE},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, OPTION_VERSION},
+        {0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "s:u:qyh", known, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            options->socket = optarg;
+            break;
+        case 'u':
+            options->url = optarg;
+            break;
+        case OPTION_TOKEN_FILE:
+            options->token_file = optarg;
+            break;
+        case OPTION_JSON:
+            ctl->wants_json = true;
+            break;
+        case 'q':
+            ctl->is_quiet = true;
+            break;
+        case 'y':
+            ctl->has_yes = true;
+            break;
+        case OPTION_CASCADE:
+            ctl->has_cascade = true;
+            break;
+        case 'h':
+            options->wants_help = true;
+            break;
+        case OPTION_VERSION:
+            options->wants_version = true;
+            break;
+        default: /* getopt has said what is wrong */
+            return false;
+        }
+    }
+    if (options->socket && options->url) {
+        ctl_complain("-s and -u exclude each other");
+        return false;
+    }
+    return true;
+}
+
+static enum ctl_exit run(struct ctl *ctl, const struct options *options, char **words, int count)
+{
+    const struct ctl_command *command;
+    char **arguments = NULL;
+    enum ctl_exit result;
+
+    if (options->wants_version) {
+        printf("iotpushctl %s (%s)\n", PACKAGE_VERSION, curl_version());
+        return CTL_DONE;
+    }
+    if (options->wants_help)
+        return help(count ? words[0] : NULL);
+    if (count == 0) {
+        print_usage(stderr);
+        return CTL_USAGE;
+    }
+    if (strcmp(words[0], "help") == 0)
+        return help(count > 1 ? words[1] : NULL);
+    command = find_command(words, count, &arguments);
+    if (!command)
+        return CTL_USAGE;
+    if (ctl->has_cascade && !command->takes_cascade) {
+        ctl_complain("--cascade belongs to app delete");
+        return CTL_USAGE;
+    }
+    ctl->client = connect_client(ctl->arena, options);
+    if (!ctl->client)
+        return CTL_USAGE;
+    result = command->run(ctl, arguments);
+    client_free(ctl->client);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct ctl ctl = {.arena = arena_new()};
+    struct options options = {0};
+    enum ctl_exit result = CTL_USAGE;
+
+    setlocale(LC_CTYPE, "");
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (parse_options(argc, argv, &options, &ctl))
+        result = run(&ctl, &options, argv + optind, argc - optind);
+    arena_free(ctl.arena);
+    curl_global_cleanup();
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        ctl_complain("cannot write the answer: %m");
+        return CTL_REFUSED;
+    }
+    return result;
+}

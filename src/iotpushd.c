@@ -1,0 +1,652 @@
+/*
+ * The daemon: what is started and stopped in which order, and what connects the parts. Everything
+ * else is in the folders below.
+ */
+#include "options.h"
+
+#include "admin/admin.h"
+#include "api/v1/v1.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "device/https.h"
+#include "net/netpolicy.h"
+#include "net/resolver.h"
+#include "net/tls.h"
+#include "store/embedded.h"
+#include "store/redis_check.h"
+#include <dirent.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define EXIT_CONFIGURATION 1
+#define EXIT_CANNOT_START  3
+#define EXIT_INTERNAL      70
+
+#define STOP_TIMEOUT_MS 20000 /* longer than push.timeout: what is on the wire may end */
+#define MAX_LISTENERS   8
+#define DEVICE_BODY_MIN (1024 * 1024 + 64 * 1024) /* so that 1 MiB and a little is told properly */
+
+struct daemon {
+    struct options options;
+    struct settings settings;
+    struct settings_source *source;
+    struct event_base *base;
+    struct embedded *embedded;
+    struct redis *redis, *reader;
+    struct redis_check *check;
+    struct netpolicy *policy;
+    struct core *core;
+    struct resolver *resolver;
+    struct push *push;
+    struct http_limits device_limits;
+    struct http_server *server, *device_server, *admin_server;
+    struct http_listener *listeners[MAX_LISTENERS];
+    struct http_listener_config configs[MAX_LISTENERS];
+    size_t listener_count;
+    struct tls_server *api_tls, *device_tls;
+    struct admin_context admin;
+    char *data_dir, *admin_socket, *admin_token;
+    bool is_redis_ready; /* connected, settings checked, partitions known */
+    bool is_stopping;
+    int stops_waited_for;
+    int exit_status;
+    int64_t started_ms;
+    struct event *signals[4];
+};
+
+static void die(struct daemon *daemon, const char *what, char *why)
+{
+    log_error("start", "what=%s reason=%s", what, why);
+    free(why);
+    embedded_free(daemon->embedded);
+    exit(EXIT_CANNOT_START);
+}
+
+/* ---- places ---- */
+
+static char *data_directory(const struct settings *settings)
+{
+    const char *state_home = getenv("XDG_STATE_HOME");
+
+    if (*settings->redis.embedded_dir)
+        return xstrdup(settings->redis.embedded_dir);
+    if (geteuid() == 0)
+        return xstrdup(LOCALSTATEDIR "/lib/iotpush");
+    return state_home && *state_home ? xasprintf("%s/iotpush", state_home)
+                                     : xstrdup("./iotpush-data");
+}
+
+static char *admin_socket_path(const struct settings *settings, const char *data_dir)
+{
+    if (*settings->admin.socket)
+        return xstrdup(settings->admin.socket);
+    if (geteuid() == 0 && !*settings->redis.embedded_dir) {
+        mkdir(RUNSTATEDIR "/iotpush", 0755);
+        return xstrdup(RUNSTATEDIR "/iotpush/admin.sock");
+    }
+    mkdir(data_dir, 0700);
+    return xasprintf("%s/admin.sock", data_dir);
+}
+
+static char *first_line(const char *file)
+{
+    char line[512] = "";
+    FILE *in = fopen(file, "re");
+
+    if (in && fgets(line, sizeof(line), in))
+        line[strcspn(line, "\r\n")] = '\0';
+    if (in)
+        fclose(in);
+    return xstrdup(line);
+}
+
+/* ---- Redis ---- */
+
+static void partitions_known(enum error error, void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (error || daemon->is_stopping)
+        return; /* the connection broke; the next one asks again */
+    daemon->is_redis_ready = true;
+    metric_set(M_REDIS_CONNECTED, 1, NULL);
+    log_info("redis", "state=ready partitions=%u", daemon->core->partition_count);
+    push_start(daemon->push);
+}
+
+static void redis_checked(bool is_safe, void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (!is_safe && daemon->settings.redis.strict) {
+        log_error("redis", "state=refused reason=%s",
+                  "its settings could lose data, and redis.strict is on");
+        daemon->exit_status = EXIT_CANNOT_START;
+        event_base_loopbreak(daemon->base);
+        return;
+    }
+    core_load_partition_count(daemon->core, partitions_known, daemon);
+}
+
+static void redis_state(bool is_connected, void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (is_connected) {
+        redis_check_settings(daemon->redis, redis_checked, daemon);
+        return;
+    }
+    daemon->is_redis_ready = false;
+    metric_set(M_REDIS_CONNECTED, 0, NULL);
+    push_redis_lost(daemon->push);
+}
+
+static struct redis *connect_redis(struct daemon *daemon, const char *name, bool is_reader)
+{
+    const struct settings *settings = &daemon->settings;
+    struct redis_config config = {
+        .url = daemon->embedded ? embedded_url(daemon->embedded) : settings->redis.url,
+        .password_file = settings->redis.password_file,
+        .name = name,
+        .connect_timeout_ms = settings->redis.connect_timeout_ms,
+        /* a blocking read may take its time to block, and a reply's time on top */
+        .command_timeout_ms = settings->redis.command_timeout_ms + (is_reader ? 2000 : 0),
+        .max_in_flight = settings->redis.max_in_flight,
+        .state = is_reader ? NULL : redis_state,
+        .arg = daemon,
+    };
+    char *error = NULL;
+    struct redis *redis = redis_new(daemon->base, &config, &error);
+
+    if (!redis)
+        die(daemon, "redis", error);
+    return redis;
+}
+
+static void start_redis(struct daemon *daemon)
+{
+    const struct settings *settings = &daemon->settings;
+    char *error = NULL;
+
+    if (strncmp(settings->redis.url, "embedded:", 9) == 0) {
+        daemon->embedded = embedded_new(
+            daemon->base,
+            &(struct embedded_config){.program = settings->redis.embedded_program,
+                                      .dir = daemon->data_dir,
+                                      .fsync = settings->redis.embedded_fsync ? "always"
+                                                                              : "everysec",
+                                      .stop_timeout_ms = 10000},
+            &error);
+        if (!daemon->embedded)
+            die(daemon, "redis", error);
+    }
+    redis_scripts_init();
+    daemon->redis = connect_redis(daemon, "iotpush", false);
+    daemon->reader = connect_redis(daemon, "iotpush-reader", true);
+}
+
+/* ---- the engine ---- */
+
+static void start_core(struct daemon *daemon)
+{
+    struct settings *settings = &daemon->settings;
+    struct push_config config;
+    char *error = NULL;
+
+    daemon->policy = netpolicy_new(settings->push.allow_networks, settings->push.deny_networks,
+                                   &error);
+    if (!daemon->policy)
+        die(daemon, "push.allow_networks", error);
+    daemon->core = core_new(daemon->base, daemon->redis, &settings->core, daemon->policy);
+    daemon->resolver = resolver_new(daemon->base);
+    config = (struct push_config){daemon->core, &settings->push, daemon->reader, daemon->resolver};
+    daemon->push = push_new(&config, &error);
+    if (!daemon->push)
+        die(daemon, "push", error);
+    v1_api.context = daemon->core;
+    device_https_api.context = daemon->core;
+}
+
+/* ---- listeners ---- */
+
+static void listen_at(struct daemon *daemon, struct http_server *server,
+                      const struct http_listener_config *config, const char *setting)
+{
+    char *error = NULL;
+    struct http_listener *listener = http_server_listen(server, config, &error);
+
+    if (!listener)
+        die(daemon, setting, error);
+    log_info("listener", "name=%s address=%s tls=%s", config->name,
+             http_listener_address(listener), config->tls ? "on" : "off");
+    if (http_listener_sockaddr(listener))
+        netpolicy_add_listener(daemon->policy, http_listener_sockaddr(listener));
+    daemon->configs[daemon->listener_count] = *config;
+    daemon->listeners[daemon->listener_count++] = listener;
+}
+
+static struct tls_server *load_tls(struct daemon *daemon, const char *certificate,
+                                   const char *key)
+{
+    const struct settings *settings = &daemon->settings;
+    struct tls_server_config config = {
+        .certificate_file = certificate,
+        .key_file = key,
+        .client_ca_file = settings->api.tls_client_ca,
+        .requires_client_certificate = settings->api.tls_client_required,
+        .min_version = settings->api.tls_min_version ? TLS1_3_VERSION : TLS1_2_VERSION,
+    };
+    char *error = NULL;
+    struct tls_server *tls = tls_server_new(&config, &error);
+
+    if (!tls)
+        die(daemon, "tls", error);
+    return tls;
+}
+
+static void take_device_limits(struct daemon *daemon)
+{
+    daemon->device_limits = daemon->settings.limits;
+    if (daemon->device_limits.body_bytes < DEVICE_BODY_MIN)
+        daemon->device_limits.body_bytes = DEVICE_BODY_MIN;
+}
+
+static void start_listeners(struct daemon *daemon)
+{
+    static const struct http_api *const api[] = {&v1_api, NULL};
+    static const struct http_api *const device[] = {&device_https_api, NULL};
+    static const struct http_api *const admin[] = {&admin_socket_api, NULL};
+    static const struct http_api *const admin_http[] = {&admin_http_api, NULL};
+    static const struct http_api *const metrics[] = {&admin_metrics_api, NULL};
+    const struct settings *s = &daemon->settings;
+    char *admin_address = xasprintf("unix:%s", daemon->admin_socket);
+
+    take_device_limits(daemon);
+    daemon->server = http_server_new(daemon->base, &s->limits);
+    daemon->device_server = http_server_new(daemon->base, &daemon->device_limits);
+    daemon->admin_server = http_server_new(daemon->base, &s->limits);
+    if (*s->api.listen_https)
+        daemon->api_tls = load_tls(daemon, s->api.tls_certificate, s->api.tls_key);
+    if (*s->device.listen_https)
+        daemon->device_tls = load_tls(
+            daemon,
+            *s->device.tls_certificate ? s->device.tls_certificate : s->api.tls_certificate,
+            *s->device.tls_key ? s->device.tls_key : s->api.tls_key);
+    const struct {
+        struct http_server *server;
+        struct http_listener_config config;
+        const char *setting;
+    } wanted[] = {
+        {daemon->server, {"api", s->api.listen_http, 0, NULL, api}, "api.listen_http"},
+        {daemon->server, {"api-tls", s->api.listen_https, 0, daemon->api_tls, api},
+         "api.listen_https"},
+        {daemon->device_server, {"device", s->device.listen_http, 0, NULL, device},
+         "device.listen_http"},
+        {daemon->device_server,
+         {"device-tls", s->device.listen_https, 0, daemon->device_tls, device},
+         "device.listen_https"},
+        {daemon->admin_server, {"admin", admin_address, 0660, NULL, admin}, "admin.socket"},
+        {daemon->admin_server, {"admin-http", s->admin.listen_http, 0, NULL, admin_http},
+         "admin.listen_http"},
+        {daemon->admin_server, {"metrics", s->metrics.listen_http, 0, NULL, metrics},
+         "metrics.listen_http"},
+    };
+
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
+        if (*wanted[i].config.address)
+            listen_at(daemon, wanted[i].server, &wanted[i].config, wanted[i].setting);
+    }
+    free(admin_address);
+}
+
+/* ---- what the admin listener asks ---- */
+
+static bool is_ready(const char **why_not, void *arg)
+{
+    const struct daemon *daemon = arg;
+
+    *why_not = daemon->is_stopping      ? "stopping"
+               : !daemon->is_redis_ready ? "waiting for Redis"
+                                         : "";
+    return !**why_not;
+}
+
+static void write_listeners(const struct daemon *daemon, struct json_writer *w)
+{
+    json_key(w, "listeners");
+    json_array(w);
+    for (size_t i = 0; i < daemon->listener_count; i++) {
+        json_object(w);
+        json_member_text(w, "name", daemon->configs[i].name);
+        json_member_text(w, "address", http_listener_address(daemon->listeners[i]));
+        json_member_bool(w, "tls", daemon->configs[i].tls != NULL);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static void write_status(struct json_writer *w, void *arg)
+{
+    const struct daemon *daemon = arg;
+
+    json_member_text(w, "instance", daemon->settings.instance.id);
+    json_member_text(w, "version", PACKAGE_VERSION);
+    json_member_i64(w, "uptimeSeconds", (clock_tick_ms() - daemon->started_ms) / 1000);
+    json_key(w, "redis");
+    json_object(w);
+    json_member_bool(w, "connected", daemon->is_redis_ready);
+    json_member_bool(w, "embedded", daemon->embedded != NULL);
+    json_member_i64(w, "pid", daemon->embedded ? embedded_pid(daemon->embedded) : 0);
+    json_member_i64(w, "inFlight", (int64_t)redis_in_flight(daemon->redis));
+    json_member_i64(w, "partitions", daemon->core->partition_count);
+    json_object_end(w);
+    write_listeners(daemon, w);
+    json_member_i64(w, "connections",
+                    (int64_t)(http_server_connections(daemon->server) +
+                              http_server_connections(daemon->device_server)));
+    json_key(w, "push");
+    push_write_status(daemon->push, w);
+}
+
+static size_t open_descriptors(void)
+{
+    size_t count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+
+    while (dir && readdir(dir))
+        count++;
+    if (dir)
+        closedir(dir);
+    return count > 3 ? count - 3 : 0; /* ".", "..", and the directory itself */
+}
+
+static double resident_bytes(void)
+{
+    long pages = 0;
+    FILE *in = fopen("/proc/self/statm", "re");
+
+    if (in && fscanf(in, "%*s %ld", &pages) != 1)
+        pages = 0;
+    if (in)
+        fclose(in);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+static void refresh_metrics(void *arg)
+{
+    struct rusage usage;
+
+    (void)arg;
+    getrusage(RUSAGE_SELF, &usage);
+    metric_set(M_PROCESS_CPU,
+               (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
+               NULL);
+    metric_set(M_PROCESS_RSS, resident_bytes(), NULL);
+    metric_set(M_PROCESS_FDS, (double)open_descriptors(), NULL);
+    metric_set(M_LOG_LOST, (double)log_lost_lines(), NULL);
+}
+
+static void prepare_admin(struct daemon *daemon)
+{
+    daemon->admin = (struct admin_context){
+        .core = daemon->core,
+        .token = daemon->admin_token,
+        .is_ready = is_ready,
+        .write_status = write_status,
+        .refresh_metrics = refresh_metrics,
+        .arg = daemon,
+    };
+    admin_set_context(&daemon->admin);
+    metric_set(M_BUILD_INFO, 1, PACKAGE_VERSION);
+    metric_set(M_PROCESS_START, (double)clock_now_ms() / 1000.0, NULL);
+    metric_set(M_REDIS_CONNECTED, 0, NULL);
+}
+
+/* ---- stopping ---- */
+
+static void redis_stopped(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    event_base_loopbreak(daemon->base);
+}
+
+static void part_stopped(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (--daemon->stops_waited_for > 0)
+        return;
+    if (daemon->embedded)
+        embedded_stop(daemon->embedded, redis_stopped, daemon);
+    else
+        redis_stopped(daemon);
+}
+
+static void stop(struct daemon *daemon)
+{
+    log_info("stop", "state=stopping");
+    daemon->is_stopping = true;
+    daemon->stops_waited_for = 4;
+    http_server_stop(daemon->server, STOP_TIMEOUT_MS, part_stopped, daemon);
+    http_server_stop(daemon->device_server, STOP_TIMEOUT_MS, part_stopped, daemon);
+    http_server_stop(daemon->admin_server, STOP_TIMEOUT_MS, part_stopped, daemon);
+    push_stop(daemon->push, STOP_TIMEOUT_MS, part_stopped, daemon);
+}
+
+static void on_stop_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct daemon *daemon = arg;
+
+    (void)number;
+    (void)what;
+    if (daemon->is_stopping)
+        event_base_loopbreak(daemon->base);
+    else
+        stop(daemon);
+}
+
+/* ---- reloading ---- */
+
+static void say_needs_restart(const char *key, void *arg)
+{
+    (void)arg;
+    log_warn("reload", "key=%s state=unchanged reason=%s", key, "takes a restart");
+}
+
+static void reload_tls(struct tls_server *tls, const char *name)
+{
+    char *error = NULL;
+
+    if (tls && tls_server_reload(tls, &error) < 0)
+        log_error("reload", "certificate=%s state=unchanged reason=%s", name, error);
+    free(error);
+}
+
+static int open_log(const struct settings *settings)
+{
+    return log_open((enum log_level)settings->log.level, settings->log.format == 1,
+                    settings->log.file);
+}
+
+static void on_reload_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct daemon *daemon = arg;
+    struct settings fresh = {0};
+    struct settings_source *source = NULL;
+
+    (void)number;
+    (void)what;
+    if (options_load_settings(&daemon->options, &fresh, &source) == 0) {
+        settings_apply_reloadable(settings_table, &fresh, &daemon->settings, say_needs_restart,
+                                  daemon);
+        take_device_limits(daemon);
+        core_settings_changed(daemon->core);
+        reload_tls(daemon->api_tls, "api");
+        reload_tls(daemon->device_tls, "device");
+        resolver_reload(daemon->resolver);
+        if (open_log(&daemon->settings) < 0)
+            log_error("reload", "file=%s reason=%s", daemon->settings.log.file, strerror(errno));
+        log_info("reload", "state=done");
+    } else {
+        log_error("reload", "state=unchanged reason=%s", "the configuration has mistakes");
+    }
+    settings_clear(settings_table, &fresh);
+    settings_source_free(source);
+}
+
+static void on_status_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct daemon *daemon = arg;
+    struct json_writer *w = json_writer_new();
+
+    (void)number;
+    (void)what;
+    json_object(w);
+    write_status(w, daemon);
+    json_object_end(w);
+    log_info("status", "status=%.*s", STR_ARG(json_writer_text(w)));
+    json_writer_free(w);
+}
+
+static void take_signals(struct daemon *daemon)
+{
+    static const struct {
+        int number;
+        event_callback_fn callback;
+    } wanted[] = {{SIGTERM, on_stop_signal},
+                  {SIGINT, on_stop_signal},
+                  {SIGHUP, on_reload_signal},
+                  {SIGUSR1, on_status_signal}};
+
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
+        daemon->signals[i] =
+            evsignal_new(daemon->base, wanted[i].number, wanted[i].callback, daemon);
+        event_add(daemon->signals[i], NULL);
+    }
+}
+
+/* ---- main ---- */
+
+static struct event_base *new_event_base(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base;
+
+    /* Half as many system calls for short requests. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        log_info("start", "descriptors=%llu", (unsigned long long)limit.rlim_cur);
+    }
+}
+
+static void name_instance(struct settings *settings)
+{
+    char host[65] = "", random_part[9];
+
+    if (*settings->instance.id)
+        return;
+    gethostname(host, sizeof(host) - 1);
+    crypto_random_hex(random_part, 8);
+    free(settings->instance.id);
+    settings->instance.id = xasprintf("%s-%s", host, random_part);
+}
+
+static void load_settings(struct daemon *daemon, int argc, char **argv)
+{
+    options_parse(&daemon->options, argc, argv);
+    if (options_load_settings(&daemon->options, &daemon->settings, &daemon->source) > 0)
+        exit(EXIT_CONFIGURATION);
+    if (daemon->options.tests_only) {
+        fprintf(stderr, "configuration %s is right\n",
+                daemon->options.file ? daemon->options.file : "(built-in defaults)");
+        exit(0);
+    }
+    if (open_log(&daemon->settings) < 0) {
+        fprintf(stderr, "%s: %s\n",
+                settings_where(daemon->source, settings_table, &daemon->settings, "log", "file"),
+                strerror(errno));
+        exit(EXIT_CONFIGURATION);
+    }
+    name_instance(&daemon->settings);
+    log_info("start", "version=%s instance=%s configuration=%s", PACKAGE_VERSION,
+             daemon->settings.instance.id,
+             daemon->options.file ? daemon->options.file : "built-in defaults");
+}
+
+static void start(struct daemon *daemon)
+{
+    raise_descriptor_limit();
+    daemon->started_ms = clock_tick_ms();
+    daemon->base = new_event_base();
+    daemon->data_dir = data_directory(&daemon->settings);
+    daemon->admin_token = first_line(daemon->settings.admin.token_file);
+    take_signals(daemon);
+    start_redis(daemon);
+    daemon->admin_socket = admin_socket_path(&daemon->settings, daemon->data_dir);
+    start_core(daemon);
+    prepare_admin(daemon);
+    start_listeners(daemon);
+}
+
+static void end(struct daemon *daemon)
+{
+    http_server_free(daemon->server);
+    http_server_free(daemon->device_server);
+    http_server_free(daemon->admin_server);
+    redis_free(daemon->redis);
+    redis_free(daemon->reader);
+    push_free(daemon->push);
+    core_free(daemon->core);
+    resolver_free(daemon->resolver);
+    netpolicy_free(daemon->policy);
+    embedded_free(daemon->embedded);
+    tls_server_free(daemon->api_tls);
+    tls_server_free(daemon->device_tls);
+    unlink(daemon->admin_socket);
+    for (size_t i = 0; i < sizeof(daemon->signals) / sizeof(*daemon->signals); i++)
+        event_free(daemon->signals[i]);
+    event_base_free(daemon->base);
+    libevent_global_shutdown();
+    settings_clear(settings_table, &daemon->settings);
+    settings_source_free(daemon->source);
+    free(daemon->data_dir);
+    free(daemon->admin_socket);
+    free(daemon->admin_token);
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon daemon = {0};
+
+    srandom((unsigned)clock_tick_us());
+    load_settings(&daemon, argc, argv);
+    start(&daemon);
+    if (event_base_dispatch(daemon.base) < 0)
+        daemon.exit_status = EXIT_INTERNAL;
+    end(&daemon);
+    log_info("stop", "state=stopped");
+    return daemon.exit_status;
+}

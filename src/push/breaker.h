@@ -1,0 +1,50 @@
+/*
+ * The state of one callback URL.
+ *
+ *     UP      sends; fail_limit failures in a row -> DOWN
+ *     DOWN    sends nothing; every probe_interval, when something waits -> PROBE
+ *     PROBE   exactly one attempt; success -> DRAIN, anything else -> DOWN
+ *     DRAIN   sends what waited, slowly at first (one at a time, doubling with each success, at most
+ *             drain_rate a second); drain_fail_limit failures in a row -> DOWN; all sent -> UP
+ *
+ * Pure logic: the time is handed in (monotonic, in ms), the owner does the sending.
+ */
+#ifndef PUSH_BREAKER_H
+#define PUSH_BREAKER_H
+
+#include "push/push.h"
+
+enum breaker_state { BREAKER_UP, BREAKER_DOWN, BREAKER_PROBE, BREAKER_DRAIN, BREAKER_STATES };
+
+struct breaker {
+    enum breaker_state state;
+    int64_t fails, last_fail_ms;
+    int64_t down_since_ms, next_probe_ms;
+    int64_t drain_fails, drain_parallel;
+    int64_t drain_window_ms, drain_sent; /* the second that is being filled, and how far */
+};
+
+const char *breaker_state_name(enum breaker_state state); /* "valid", "invalid", "probing", "draining" */
+
+void breaker_init(struct breaker *breaker);
+
+/* May one more be sent now, with in_flight under way? */
+bool breaker_allows(const struct breaker *breaker, const struct push_settings *settings,
+                    int64_t now_ms, int64_t in_flight);
+/* When to ask again if it does not: 0 = when something changes. */
+int64_t breaker_next_ms(const struct breaker *breaker, const struct push_settings *settings,
+                        int64_t now_ms);
+
+/* One is being sent: DOWN becomes PROBE, DRAIN counts it. */
+void breaker_sent(struct breaker *breaker, int64_t now_ms);
+
+void breaker_succeeded(struct breaker *breaker, bool nothing_waits);
+/* A failure that counts. */
+void breaker_failed(struct breaker *breaker, const struct push_settings *settings,
+                    int64_t now_ms);
+/* An answer that is neither: a probe is over without success. */
+void breaker_neutral(struct breaker *breaker, const struct push_settings *settings,
+                     int64_t now_ms);
+void breaker_emptied(struct breaker *breaker); /* nothing waits any more: DRAIN becomes UP */
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * The things that move through the push engine, and who owns them. Private to src/push.
+ *
+ *   push_event  an entry of a partition's stream; in memory until its deletion in Redis is confirmed
+ *   body        a rendered notification, shared by the deliveries of one event
+ *   delivery    one body for one subscription
+ *   lane        the deliveries of one device to one subscription, in order; only its head is sent
+ *   target      a callback URL of an application: its breaker, and the lanes that lead there
+ *   endpoint    scheme, host and port: connections, shared by its targets
+ *   push_app    an application with events under way: its subscriptions as last seen, its lanes
+ */
+#ifndef PUSH_DELIVERY_H
+#define PUSH_DELIVERY_H
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "core/event.h"
+#include "core/subscription.h"
+#include "push/breaker.h"
+#include "push/push.h"
+#include <sys/queue.h>
+
+#define EVENT_ID_SIZE 44 /* two 64-bit numbers, '-' and NUL */
+#define TARGET_KEY_MAX 2048
+
+struct partition_reader;
+
+struct push_event {
+    struct push *push;
+    struct partition_reader *partition;
+    char id[EVENT_ID_SIZE];
+    struct event_facts facts;
+    unsigned pending; /* deliveries that are not done, and one more while it is being matched */
+    TAILQ_ENTRY(push_event) link; /* waits for subscriptions, or for its acknowledgement */
+    UT_hash_handle hh;            /* in the partition's table, by id */
+    char entry[];                 /* what facts point into */
+};
+TAILQ_HEAD(push_event_list, push_event);
+
+struct body {
+    unsigned references;
+    size_t len;
+    char text[];
+};
+
+struct delivery {
+    struct push_event *event;
+    struct body *body;
+    struct lane *lane;
+    unsigned part;     /* which of the event's notifications of this type */
+    unsigned attempts; /* made so far */
+    unsigned refusals;
+    bool needs_fresh_connection; /* an idle one broke under it */
+    TAILQ_ENTRY(delivery) in_lane;
+    TAILQ_ENTRY(delivery) in_target; /* by arrival: age and limits take the oldest */
+};
+TAILQ_HEAD(delivery_list, delivery);
+
+enum lane_state { LANE_EMPTY, LANE_READY, LANE_IN_FLIGHT, LANE_PAUSED };
+
+struct lane {
+    struct push *push;
+    struct push_app *app;
+    struct target *target;
+    enum lane_state state;
+    struct delivery_list deliveries;
+    struct event *pause; /* timer; made when first needed */
+    TAILQ_ENTRY(lane) in_ready;
+    TAILQ_ENTRY(lane) in_app;
+    UT_hash_handle hh;
+    struct str subscription_id; /* points into key */
+    size_t key_len;
+    char key[]; /* "<subscription id> <device id>" */
+};
+TAILQ_HEAD(lane_list, lane);
+
+struct push_app {
+    struct push *push;
+    struct subscriptions *subscriptions; /* held; NULL until the first reading */
+    bool is_reading;
+    struct push_event_list waiting; /* for that reading, in order */
+    struct lane_list lanes;
+    struct event *again; /* timer: read again after Redis failed */
+    UT_hash_handle hh;
+    char id[];
+};
+
+struct endpoint;
+
+struct target {
+    struct push *push;
+    struct endpoint *endpoint;
+    struct breaker breaker;
+    struct lane_list ready;
+    struct delivery_list deliveries; /* all of them, by arrival */
+    size_t delivery_count;
+    int64_t in_flight;
+    int64_t paused_until_ms; /* tick; a Retry-After */
+    int64_t idle_since_ms;   /* tick; when nothing was left */
+    int64_t last_drop_log_ms;
+    uint64_t dropped_since_log;
+    struct event *wake; /* timer: probe, drain rate, Retry-After */
+    bool is_in_queue;
+    TAILQ_ENTRY(target) in_queue; /* of the endpoint: targets that may have something to send */
+    UT_hash_handle hh;
+    const char *url;      /* points into key */
+    struct str path;      /* request target; points into url */
+    char last_error[96];
+    size_t key_len;
+    char key[]; /* "<application> <url>" */
+};
+TAILQ_HEAD(target_list, target);
+
+struct push {
+    struct core *core;
+    const struct push_settings *settings;
+    struct resolver *resolver;
+    struct netpolicy const *policy;
+    struct ssl_ctx_st *tls;
+    char *user_agent;
+    struct owner *owner;       /* owner.c */
+    struct timers *timers;     /* timers.c */
+    struct endpoints *endpoints; /* endpoint.c */
+    struct push_app *apps;     /* hash */
+    struct lane *lanes;        /* hash */
+    struct target *targets;    /* hash */
+    struct event *sweep;       /* timer: age, idle targets, subscriptions that changed elsewhere */
+    size_t event_count, queued_count, in_flight_count;
+    size_t breaker_counts[BREAKER_STATES];
+    bool is_stopping;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+    struct event *stop_timer, *stop_check;
+    bool is_stop_time_over;
+};
+
+/* owner.c: reading and acknowledging partitions */
+struct owner *owner_new(struct push *push, struct redis *reader);
+void owner_free(struct owner *owner);
+void owner_start(struct owner *owner);
+void owner_stop_reading(struct owner *owner);
+void owner_resume(struct owner *owner); /* there is room in the window again */
+void owner_redis_lost(struct owner *owner);
+void owner_acknowledge(struct push_event *event); /* takes it: nothing more to be done for it */
+bool owner_is_idle(const struct owner *owner);    /* no acknowledgement under way */
+unsigned owner_partition_number(const struct partition_reader *partition);
+size_t owner_partition_count(const struct owner *owner);
+int64_t owner_oldest_event_ms(const struct owner *owner); /* 0: none in memory */
+
+/* dispatch.c: from an event to deliveries */
+void dispatch_event(struct push_event *event);
+void dispatch_subscriptions_changed(struct push *push, struct str app_id); /* made here */
+void dispatch_refresh(struct push *push); /* changed elsewhere: once in a while */
+void dispatch_free(struct push *push);
+/* One delivery less; when it was the last, the event is acknowledged. */
+void delivery_end(struct delivery *delivery);
+
+/* lane.c */
+void lane_add(struct push_app *app, const struct subscription *subscription,
+              struct push_event *event, struct body *body, unsigned part);
+/* The head was delivered or given up: the next one may go. Frees an empty lane. */
+void lane_advance(struct lane *lane);
+void lane_leave_queue(struct lane *lane); /* out of ready or pause, before it changes */
+void lane_pause(struct lane *lane, int64_t pause_ms); /* then ready again */
+void lane_make_ready(struct lane *lane, bool first);
+void lane_retarget(struct lane *lane, struct str url); /* its subscription has a new callback */
+void lane_drop_all(struct lane *lane, const char *reason); /* except what is in flight */
+
+/* target.c */
+struct target *target_get(struct push *push, struct str app_id, struct str url);
+void target_attach(struct target *target, struct delivery *delivery);
+void target_detach(struct target *target, struct delivery *delivery);
+/* Counts a delivery that was given up, and ends it. It has left its lane and target. */
+void target_drop(struct delivery *delivery, const char *reason);
+/* The head of the lane is given up, not being in flight; the lane goes on. */
+void target_drop_head(struct lane *lane, const char *reason);
+void target_wake(struct target *target); /* something may be sendable */
+/* The next lane to send from, taken out of the ready list; NULL: none may be sent now. */
+struct lane *target_take_lane(struct target *target);
+void target_sweep(struct push *push);
+void target_free_all(struct push *push);
+void target_write_status(struct push *push, struct json_writer *w);
+
+struct http_result;
+/* An attempt is over: the rules of results, breaker, retries. */
+void target_attempt_done(struct target *target, struct lane *lane,
+                         const struct http_result *result);
+/* The attempt could not be made for reasons of our own: nothing is counted. */
+void target_attempt_postponed(struct target *target, struct lane *lane);
+
+/* endpoint.c: connections */
+struct endpoints *endpoints_new(struct push *push);
+void endpoints_free(struct endpoints *endpoints);
+struct endpoint *endpoint_get(struct endpoints *endpoints, struct str url);
+void endpoint_release(struct endpoint *endpoint); /* one target less */
+void endpoint_enqueue(struct target *target);     /* it may have something to send */
+void endpoint_dequeue(struct target *target);
+void endpoints_sweep(struct endpoints *endpoints); /* idle and old connections */
+size_t endpoints_connection_count(const struct endpoints *endpoints);
+
+/* timers.c: durable timers of the partitions */
+struct timers *timers_new(struct push *push);
+void timers_start(struct timers *timers);
+void timers_stop(struct timers *timers);
+void timers_free(struct timers *timers);
+
+#endif

@@ -1,0 +1,517 @@
+/*
+ * An endpoint is a scheme, host and port: a pool of keep-alive connections, shared by all targets
+ * that lie there. Targets that may have something to send stand in its queue and take turns; each
+ * turn takes one lane's head, as long as there is a connection for it.
+ *
+ * An attempt: resolve the name (cached), check each address against the policy, connect to the first
+ * that is allowed, or take an idle connection; post; hand the result to the target. When connecting
+ * fails, the next address is tried within the same attempt's time.
+ */
+#include "push/delivery.h"
+
+#include "base/clock.h"
+#include "base/decimal.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/url.h"
+#include "net/http_client.h"
+#include "net/netpolicy.h"
+#include "net/resolver.h"
+#include "net/tls.h"
+#include <stdlib.h>
+
+struct connection {
+    struct endpoint *endpoint;
+    struct http_client *client;
+    TAILQ_ENTRY(connection) link; /* in idle or busy */
+    bool is_idle;
+};
+TAILQ_HEAD(connection_list, connection);
+
+struct attempt {
+    struct endpoint *endpoint;
+    struct target *target;
+    struct lane *lane;
+    struct connection *connection; /* NULL while resolving */
+    struct resolver_query *query;
+    struct resolver_answer answer;
+    size_t next_address;
+    int64_t started_ms, deadline_ms; /* tick */
+    TAILQ_ENTRY(attempt) link;
+};
+TAILQ_HEAD(attempt_list, attempt);
+
+struct endpoint {
+    struct endpoints *all;
+    unsigned targets;
+    bool is_legal, is_https, is_address;
+    uint16_t port;
+    struct connection_list idle, busy;
+    struct attempt_list attempts;
+    size_t connection_count, attempt_count;
+    struct target_list queue;
+    bool is_starved; /* waits for one of all connections */
+    TAILQ_ENTRY(endpoint) in_starved;
+    struct event *pump; /* one deferred look at the queue, however many asked for it */
+    UT_hash_handle hh;
+    char *host, *authority;
+    char key[];
+};
+TAILQ_HEAD(endpoint_list, endpoint);
+
+struct endpoints {
+    struct push *push;
+    struct endpoint *table;
+    struct endpoint_list starved;
+    size_t connection_count;
+};
+
+/* ---- endpoints ---- */
+
+static void pump(evutil_socket_t fd, short what, void *arg);
+
+/* A URL that is not legal any more gets an endpoint of its own that never connects. */
+struct endpoint *endpoint_get(struct endpoints *endpoints, struct str text)
+{
+    struct url url;
+    bool is_legal = url_parse(text, &url);
+    char *key = is_legal ? xasprintf("%s://%.*s", url.is_https ? "https" : "http",
+                                     STR_ARG(url.authority))
+                         : str_dup(text);
+    struct endpoint *endpoint;
+
+    HASH_FIND_STR(endpoints->table, key, endpoint);
+    if (!endpoint) {
+        endpoint = xcalloc(1, sizeof(*endpoint) + strlen(key) + 1);
+        memcpy(endpoint->key, key, strlen(key));
+        endpoint->all = endpoints;
+        endpoint->is_legal = is_legal;
+        endpoint->is_https = is_legal && url.is_https;
+        endpoint->port = is_legal ? url.port : 0;
+        endpoint->host = str_dup(is_legal ? url.host : STR(""));
+        endpoint->authority = str_dup(is_legal ? url.authority : STR(""));
+        endpoint->is_address = is_legal && (url.host_is_ipv6 || strspn(endpoint->host,
+                                            "0123456789.") == strlen(endpoint->host));
+        endpoint->pump = event_new(endpoints->push->core->base, -1, 0, pump, endpoint);
+        TAILQ_INIT(&endpoint->idle);
+        TAILQ_INIT(&endpoint->busy);
+        TAILQ_INIT(&endpoint->attempts);
+        TAILQ_INIT(&endpoint->queue);
+        HASH_ADD_STR(endpoints->table, key, endpoint);
+    }
+    endpoint->targets++;
+    free(key);
+    return endpoint;
+}
+
+static void leave_starved(struct endpoint *endpoint)
+{
+    if (endpoint->is_starved)
+        TAILQ_REMOVE(&endpoint->all->starved, endpoint, in_starved);
+    endpoint->is_starved = false;
+}
+
+static void connection_free(struct connection *connection)
+{
+    struct endpoint *endpoint = connection->endpoint;
+    struct endpoints *all = endpoint->all;
+    struct endpoint *starved;
+
+    TAILQ_REMOVE(connection->is_idle ? &endpoint->idle : &endpoint->busy, connection, link);
+    endpoint->connection_count--;
+    all->connection_count--;
+    http_client_free(connection->client);
+    free(connection);
+    starved = TAILQ_FIRST(&all->starved);
+    if (starved) {
+        leave_starved(starved);
+        event_active(starved->pump, EV_TIMEOUT, 0);
+    }
+}
+
+static void attempt_free(struct attempt *attempt)
+{
+    TAILQ_REMOVE(&attempt->endpoint->attempts, attempt, link);
+    attempt->endpoint->attempt_count--;
+    if (attempt->query)
+        resolver_cancel(attempt->query);
+    free(attempt);
+}
+
+static void endpoint_free(struct endpoint *endpoint)
+{
+    struct connection *connection;
+    struct attempt *attempt;
+
+    while ((attempt = TAILQ_FIRST(&endpoint->attempts)))
+        attempt_free(attempt);
+    while ((connection = TAILQ_FIRST(&endpoint->idle)) ||
+           (connection = TAILQ_FIRST(&endpoint->busy)))
+        connection_free(connection);
+    leave_starved(endpoint);
+    HASH_DEL(endpoint->all->table, endpoint);
+    event_free(endpoint->pump);
+    free(endpoint->host);
+    free(endpoint->authority);
+    free(endpoint);
+}
+
+void endpoint_release(struct endpoint *endpoint)
+{
+    if (--endpoint->targets == 0)
+        endpoint_free(endpoint);
+}
+
+void endpoint_enqueue(struct target *target)
+{
+    if (!target->is_in_queue) {
+        target->is_in_queue = true;
+        TAILQ_INSERT_TAIL(&target->endpoint->queue, target, in_queue);
+    }
+    event_active(target->endpoint->pump, EV_TIMEOUT, 0);
+}
+
+void endpoint_dequeue(struct target *target)
+{
+    if (target->is_in_queue)
+        TAILQ_REMOVE(&target->endpoint->queue, target, in_queue);
+    target->is_in_queue = false;
+}
+
+/* ---- the end of an attempt ---- */
+
+static void finish(struct attempt *attempt, const struct http_result *result)
+{
+    struct target *target = attempt->target;
+    struct lane *lane = attempt->lane;
+    struct push *push = target->push;
+
+    attempt_free(attempt);
+    target_attempt_done(target, lane, result);
+    if (push->is_stopping && push->in_flight_count == 0)
+        event_active(push->stop_check, EV_TIMEOUT, 0);
+}
+
+static void try_address(struct attempt *attempt);
+
+static bool may_try_next(const struct attempt *attempt)
+{
+    return attempt->next_address < attempt->answer.count &&
+           clock_tick_ms() < attempt->deadline_ms;
+}
+
+/* The connection was idle for too long and the server had closed it, which nobody can know before
+ * writing: at once again on a fresh one, and nothing is counted. */
+static void again_on_fresh_connection(struct attempt *attempt)
+{
+    struct target *target = attempt->target;
+    struct lane *lane = attempt->lane;
+    struct delivery *head = TAILQ_FIRST(&lane->deliveries);
+
+    head->needs_fresh_connection = true;
+    head->attempts--;
+    attempt_free(attempt);
+    target_attempt_postponed(target, lane);
+}
+
+static void posted(const struct http_result *result, void *arg)
+{
+    struct attempt *attempt = arg;
+    struct delivery *head = TAILQ_FIRST(&attempt->lane->deliveries);
+
+    attempt->connection = NULL; /* it reports idle or closed by itself */
+    if (result->outcome == HTTP_RESET && result->was_reused && !head->needs_fresh_connection) {
+        again_on_fresh_connection(attempt);
+        return;
+    }
+    if (result->outcome == HTTP_CONNECT_FAILED && may_try_next(attempt)) {
+        try_address(attempt);
+        return;
+    }
+    if (result->outcome == HTTP_ANSWERED)
+        metric_observe(M_PUSH_DURATION,
+                       (double)(clock_tick_ms() - attempt->started_ms) / 1000.0, NULL);
+    finish(attempt, result);
+}
+
+static void failed(struct attempt *attempt, enum http_outcome outcome, const char *reason)
+{
+    finish(attempt, &(struct http_result){
+                        .outcome = outcome, .retry_after_ms = -1, .reason = reason});
+}
+
+/* ---- posting ---- */
+
+/* "<partition>-<stream id>[.<part>]-<subscription>": the same on every attempt. */
+static void write_notify_id(const struct delivery *delivery, char *out, size_t size)
+{
+    struct str subscription = delivery->lane->subscription_id;
+    unsigned partition = owner_partition_number(delivery->event->partition);
+
+    if (delivery->part)
+        snprintf(out, size, "%u-%s.%u-%.*s", partition, delivery->event->id, delivery->part,
+                 STR_ARG(subscription));
+    else
+        snprintf(out, size, "%u-%s-%.*s", partition, delivery->event->id, STR_ARG(subscription));
+}
+
+static void post(struct attempt *attempt)
+{
+    struct delivery *head = TAILQ_FIRST(&attempt->lane->deliveries);
+    struct target *target = attempt->target;
+    char id[256], subscription[64];
+    struct decimal attempt_number, timestamp;
+    const struct http_header headers[] = {
+        {"X-Notify-Id", id},
+        {"X-Notify-Attempt", decimal_str(&attempt_number, head->attempts).p},
+        {"X-Notify-Subscription", subscription},
+        {"X-Notify-Timestamp", decimal_str(&timestamp, clock_now_ms() / 1000).p},
+    };
+    char path[TARGET_KEY_MAX];
+
+    write_notify_id(head, id, sizeof(id));
+    snprintf(subscription, sizeof(subscription), "%.*s", STR_ARG(head->lane->subscription_id));
+    snprintf(path, sizeof(path), "%.*s", STR_ARG(target->path));
+    http_client_post(attempt->connection->client, path, headers,
+                     sizeof(headers) / sizeof(*headers), str_n(head->body->text, head->body->len),
+                     attempt->deadline_ms - clock_tick_ms(), posted, attempt);
+}
+
+/* ---- connections ---- */
+
+static void connection_idle(struct http_client *client, void *arg)
+{
+    struct connection *connection = arg;
+    struct endpoint *endpoint = connection->endpoint;
+
+    (void)client;
+    TAILQ_REMOVE(&endpoint->busy, connection, link);
+    TAILQ_INSERT_HEAD(&endpoint->idle, connection, link);
+    connection->is_idle = true;
+    if (!TAILQ_EMPTY(&endpoint->queue))
+        event_active(endpoint->pump, EV_TIMEOUT, 0);
+}
+
+static void connection_closed(struct http_client *client, void *arg)
+{
+    struct connection *connection = arg;
+    struct endpoint *endpoint = connection->endpoint;
+
+    (void)client;
+    connection_free(connection);
+    if (!TAILQ_EMPTY(&endpoint->queue))
+        event_active(endpoint->pump, EV_TIMEOUT, 0);
+}
+
+static struct connection *connection_new(struct endpoint *endpoint,
+                                         const struct sockaddr *address)
+{
+    const struct push *push = endpoint->all->push;
+    const struct push_settings *settings = push->settings;
+    struct connection *connection = xcalloc(1, sizeof(*connection));
+
+    connection->endpoint = endpoint;
+    connection->client = http_client_new(&(struct http_client_config){
+        .base = push->core->base,
+        .address = address,
+        .ssl = endpoint->is_https ? tls_client_connect(push->tls, str_of(endpoint->host),
+                                                       endpoint->is_address)
+                                  : NULL,
+        .authority = endpoint->authority,
+        .user_agent = push->user_agent,
+        .connect_timeout_ms = settings->connect_timeout_ms,
+        .max_response_header_bytes = settings->max_response_header_bytes,
+        .discard_body_bytes = settings->discard_body_bytes,
+        .discard_time_ms = settings->discard_time_ms,
+        .idle = connection_idle,
+        .closed = connection_closed,
+        .arg = connection,
+    });
+    if (!connection->client) {
+        free(connection);
+        return NULL;
+    }
+    TAILQ_INSERT_TAIL(&endpoint->busy, connection, link);
+    endpoint->connection_count++;
+    endpoint->all->connection_count++;
+    return connection;
+}
+
+static void try_address(struct attempt *attempt)
+{
+    struct endpoint *endpoint = attempt->endpoint;
+
+    while (attempt->next_address < attempt->answer.count) {
+        const struct sockaddr *address =
+            (const struct sockaddr *)&attempt->answer.addresses[attempt->next_address++];
+
+        if (!netpolicy_allows(endpoint->all->push->policy, address))
+            continue; /* one bad address does not condemn the name */
+        attempt->connection = connection_new(endpoint, address);
+        if (!attempt->connection) { /* out of descriptors: our own fault, nothing is counted */
+            struct target *target = attempt->target;
+            struct lane *lane = attempt->lane;
+
+            TAILQ_FIRST(&lane->deliveries)->attempts--;
+            attempt_free(attempt);
+            target_attempt_postponed(target, lane);
+            return;
+        }
+        post(attempt);
+        return;
+    }
+    failed(attempt, HTTP_CONNECT_FAILED,
+           attempt->answer.error ? attempt->answer.error : "address not allowed");
+}
+
+static void resolved(const struct resolver_answer *answer, void *arg)
+{
+    struct attempt *attempt = arg;
+
+    attempt->query = NULL;
+    attempt->answer = *answer;
+    try_address(attempt);
+}
+
+/* An idle connection that is young enough; too old ones are closed on the way. */
+static struct connection *take_idle(struct endpoint *endpoint)
+{
+    const struct push_settings *settings = endpoint->all->push->settings;
+    int64_t now_ms = clock_tick_ms();
+    struct connection *connection;
+
+    while ((connection = TAILQ_FIRST(&endpoint->idle))) {
+        if (now_ms - http_client_born_at(connection->client) < settings->max_age_ms &&
+            http_client_is_idle(connection->client)) {
+            TAILQ_REMOVE(&endpoint->idle, connection, link);
+            TAILQ_INSERT_TAIL(&endpoint->busy, connection, link);
+            connection->is_idle = false;
+            return connection;
+        }
+        connection_free(connection);
+    }
+    return NULL;
+}
+
+static void attempt_start(struct endpoint *endpoint, struct target *target, struct lane *lane)
+{
+    struct attempt *attempt = xcalloc(1, sizeof(*attempt));
+    struct delivery *head = TAILQ_FIRST(&lane->deliveries);
+
+    attempt->endpoint = endpoint;
+    attempt->target = target;
+    attempt->lane = lane;
+    attempt->started_ms = clock_tick_ms();
+    attempt->deadline_ms = attempt->started_ms + target->push->settings->timeout_ms;
+    TAILQ_INSERT_TAIL(&endpoint->attempts, attempt, link);
+    endpoint->attempt_count++;
+    head->attempts++;
+    if (!head->needs_fresh_connection)
+        attempt->connection = take_idle(endpoint);
+    if (attempt->connection)
+        post(attempt);
+    else
+        attempt->query = resolver_lookup(target->push->resolver, str_of(endpoint->host),
+                                         endpoint->port, resolved, attempt);
+}
+
+/* ---- the queue ---- */
+
+static bool has_room(struct endpoint *endpoint)
+{
+    const struct push_settings *settings = endpoint->all->push->settings;
+    size_t used = endpoint->connection_count;
+    struct attempt *attempt;
+
+    if (!TAILQ_EMPTY(&endpoint->idle))
+        return true;
+    TAILQ_FOREACH (attempt, &endpoint->attempts, link)
+        used += attempt->connection == NULL; /* will need one */
+    if ((int64_t)used >= settings->max_connections)
+        return false;
+    if ((int64_t)endpoint->all->connection_count < settings->connections)
+        return true;
+    if (!endpoint->is_starved) {
+        endpoint->is_starved = true;
+        TAILQ_INSERT_TAIL(&endpoint->all->starved, endpoint, in_starved);
+    }
+    return false;
+}
+
+static void pump(evutil_socket_t fd, short what, void *arg)
+{
+    struct endpoint *endpoint = arg;
+    struct target *target;
+
+    (void)fd;
+    (void)what;
+    while (!endpoint->all->push->is_stopping && (target = TAILQ_FIRST(&endpoint->queue)) &&
+           has_room(endpoint)) {
+        struct lane *lane;
+
+        endpoint_dequeue(target);
+        lane = target_take_lane(target);
+        if (!lane)
+            continue; /* its timer or its next result brings it back */
+        target_wake(target); /* to the end of the queue, if it has more */
+        attempt_start(endpoint, target, lane);
+    }
+}
+
+/* ---- once in a while ---- */
+
+static void close_idle(struct endpoint *endpoint, int64_t now_ms)
+{
+    const struct push_settings *settings = endpoint->all->push->settings;
+    struct connection *connection, *next;
+
+    for (connection = TAILQ_FIRST(&endpoint->idle); connection; connection = next) {
+        next = TAILQ_NEXT(connection, link);
+        if (now_ms - http_client_idle_since(connection->client) >= settings->idle_close_ms ||
+            now_ms - http_client_born_at(connection->client) >= settings->max_age_ms)
+            connection_free(connection);
+    }
+}
+
+/* Endpoints that wait for a connection get those that others leave idle. */
+static void close_idle_for_starved(struct endpoints *endpoints)
+{
+    struct endpoint *endpoint, *next;
+
+    HASH_ITER (hh, endpoints->table, endpoint, next) {
+        if (TAILQ_EMPTY(&endpoints->starved))
+            return;
+        if (TAILQ_EMPTY(&endpoint->queue) && !TAILQ_EMPTY(&endpoint->idle))
+            connection_free(TAILQ_FIRST(&endpoint->idle));
+    }
+}
+
+void endpoints_sweep(struct endpoints *endpoints)
+{
+    struct endpoint *endpoint, *next;
+    int64_t now_ms = clock_tick_ms();
+
+    HASH_ITER (hh, endpoints->table, endpoint, next)
+        close_idle(endpoint, now_ms);
+    close_idle_for_starved(endpoints);
+}
+
+size_t endpoints_connection_count(const struct endpoints *endpoints)
+{
+    return endpoints->connection_count;
+}
+
+struct endpoints *endpoints_new(struct push *push)
+{
+    struct endpoints *endpoints = xcalloc(1, sizeof(*endpoints));
+
+    endpoints->push = push;
+    TAILQ_INIT(&endpoints->starved);
+    return endpoints;
+}
+
+void endpoints_free(struct endpoints *endpoints)
+{
+    free(endpoints); /* each endpoint went with its last target */
+}

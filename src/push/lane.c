@@ -1,0 +1,161 @@
+/*
+ * A lane keeps the order of one device's notifications to one subscription: only its head is sent,
+ * and while the head waits for its next attempt, so does the rest. Lanes are made with their first
+ * delivery and freed with their last.
+ */
+#include "push/delivery.h"
+
+#include "base/mem.h"
+#include <stdlib.h>
+
+static struct lane *lane_find(struct push *push, struct str subscription_id, struct str device_id,
+                              char *key, size_t *key_len)
+{
+    struct lane *lane;
+
+    memcpy(key, subscription_id.p, subscription_id.len);
+    key[subscription_id.len] = ' ';
+    memcpy(key + subscription_id.len + 1, device_id.p, device_id.len);
+    *key_len = subscription_id.len + 1 + device_id.len;
+    HASH_FIND(hh, push->lanes, key, *key_len, lane);
+    return lane;
+}
+
+static struct lane *lane_new(struct push_app *app, const char *key, size_t key_len,
+                             size_t subscription_id_len)
+{
+    struct lane *lane = xcalloc(1, sizeof(*lane) + key_len + 1);
+
+    memcpy(lane->key, key, key_len);
+    lane->key_len = key_len;
+    lane->subscription_id = str_n(lane->key, subscription_id_len);
+    lane->push = app->push;
+    lane->app = app;
+    TAILQ_INIT(&lane->deliveries);
+    HASH_ADD_KEYPTR(hh, app->push->lanes, lane->key, key_len, lane);
+    TAILQ_INSERT_TAIL(&app->lanes, lane, in_app);
+    return lane;
+}
+
+static void lane_free(struct lane *lane)
+{
+    HASH_DEL(lane->push->lanes, lane);
+    TAILQ_REMOVE(&lane->app->lanes, lane, in_app);
+    if (lane->pause)
+        event_free(lane->pause);
+    free(lane);
+}
+
+void lane_make_ready(struct lane *lane, bool first)
+{
+    lane->state = LANE_READY;
+    if (first)
+        TAILQ_INSERT_HEAD(&lane->target->ready, lane, in_ready);
+    else
+        TAILQ_INSERT_TAIL(&lane->target->ready, lane, in_ready);
+    target_wake(lane->target);
+}
+
+#define LANE_KEY_MAX 1024
+
+void lane_add(struct push_app *app, const struct subscription *subscription,
+              struct push_event *event, struct body *body, unsigned part)
+{
+    char key[LANE_KEY_MAX];
+    size_t key_len;
+    struct delivery *delivery;
+    struct lane *lane;
+
+    if (subscription->id.len + event->facts.device_id.len + 1 > LANE_KEY_MAX)
+        return;
+    lane = lane_find(app->push, subscription->id, event->facts.device_id, key, &key_len);
+    if (!lane)
+        lane = lane_new(app, key, key_len, subscription->id.len);
+    if (!lane->target)
+        lane->target = target_get(app->push, str_of(app->id), subscription->url);
+    delivery = xcalloc(1, sizeof(*delivery));
+    delivery->event = event;
+    delivery->body = body;
+    delivery->lane = lane;
+    delivery->part = part;
+    event->pending++;
+    body->references++;
+    TAILQ_INSERT_TAIL(&lane->deliveries, delivery, in_lane);
+    target_attach(lane->target, delivery);
+    if (lane->state == LANE_EMPTY)
+        lane_make_ready(lane, false);
+}
+
+void lane_advance(struct lane *lane)
+{
+    if (TAILQ_EMPTY(&lane->deliveries))
+        lane_free(lane);
+    else
+        lane_make_ready(lane, false);
+}
+
+static void pause_over(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    lane_make_ready(arg, false);
+}
+
+void lane_pause(struct lane *lane, int64_t pause_ms)
+{
+    struct timeval pause = {pause_ms / 1000, pause_ms % 1000 * 1000};
+
+    if (!lane->pause)
+        lane->pause = evtimer_new(lane->push->core->base, pause_over, lane);
+    lane->state = LANE_PAUSED;
+    event_add(lane->pause, &pause);
+}
+
+void lane_leave_queue(struct lane *lane)
+{
+    if (lane->state == LANE_READY)
+        TAILQ_REMOVE(&lane->target->ready, lane, in_ready);
+    else if (lane->state == LANE_PAUSED)
+        event_del(lane->pause);
+}
+
+void lane_retarget(struct lane *lane, struct str url)
+{
+    struct target *old = lane->target;
+    struct target *target;
+    struct delivery *delivery;
+
+    if (str_eq(str_of(old->url), url))
+        return;
+    target = target_get(lane->push, str_of(lane->app->id), url);
+    if (lane->state != LANE_IN_FLIGHT)
+        lane_leave_queue(lane);
+    TAILQ_FOREACH (delivery, &lane->deliveries, in_lane) {
+        target_detach(old, delivery);
+        target_attach(target, delivery);
+    }
+    lane->target = target;
+    if (lane->state != LANE_IN_FLIGHT)
+        lane_make_ready(lane, false);
+}
+
+void lane_drop_all(struct lane *lane, const char *reason)
+{
+    bool is_in_flight = lane->state == LANE_IN_FLIGHT;
+    struct delivery *delivery = TAILQ_FIRST(&lane->deliveries);
+
+    if (is_in_flight)
+        delivery = TAILQ_NEXT(delivery, in_lane); /* what is on the wire is not cut */
+    while (delivery) {
+        struct delivery *next = TAILQ_NEXT(delivery, in_lane);
+
+        target_detach(lane->target, delivery);
+        TAILQ_REMOVE(&lane->deliveries, delivery, in_lane);
+        target_drop(delivery, reason);
+        delivery = next;
+    }
+    if (!is_in_flight) {
+        lane_leave_queue(lane);
+        lane_free(lane);
+    }
+}

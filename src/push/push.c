@@ -1,0 +1,151 @@
+#include "push/delivery.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "net/tls.h"
+#include <stdlib.h>
+
+#define SWEEP_MS 250
+
+static void sweep(evutil_socket_t fd, short what, void *arg)
+{
+    struct push *push = arg;
+    int64_t oldest_ms = owner_oldest_event_ms(push->owner);
+
+    (void)fd;
+    (void)what;
+    target_sweep(push);
+    endpoints_sweep(push->endpoints);
+    if (redis_is_connected(push->core->redis))
+        dispatch_refresh(push);
+    metric_set(M_EVENTS_PENDING, (double)push->event_count, NULL);
+    metric_set(M_EVENT_OLDEST,
+               oldest_ms ? (double)(clock_now_ms() - oldest_ms) / 1000.0 : 0.0, NULL);
+    metric_set(M_PUSH_IN_FLIGHT, (double)push->in_flight_count, NULL);
+    metric_set(M_DELIVERIES_QUEUED, (double)(push->queued_count - push->in_flight_count), NULL);
+    for (int state = 0; state < BREAKER_STATES; state++)
+        metric_set(M_ENDPOINTS, (double)push->breaker_counts[state],
+                   breaker_state_name((enum breaker_state)state));
+}
+
+static void subscriptions_changed(struct str app_id, void *arg)
+{
+    dispatch_subscriptions_changed(arg, app_id);
+}
+
+static void look_if_stopped(evutil_socket_t fd, short what, void *arg);
+static void stop_time_is_over(evutil_socket_t fd, short what, void *arg);
+
+struct push *push_new(const struct push_config *config, char **error)
+{
+    struct event_base *base = config->core->base;
+    const char *user_agent = config->settings->user_agent;
+    SSL_CTX *tls = tls_client_context_new(config->settings->ca_file, error);
+    struct push *push;
+
+    if (!tls)
+        return NULL;
+    push = xcalloc(1, sizeof(*push));
+    push->tls = tls;
+    push->core = config->core;
+    push->settings = config->settings;
+    push->resolver = config->resolver;
+    push->policy = config->core->policy;
+    push->user_agent = xstrdup(*user_agent ? user_agent : "iotpush/" PACKAGE_VERSION);
+    push->endpoints = endpoints_new(push);
+    push->owner = owner_new(push, config->reader);
+    push->timers = timers_new(push);
+    push->sweep = event_new(base, -1, EV_PERSIST, sweep, push);
+    push->stop_timer = evtimer_new(base, stop_time_is_over, push);
+    push->stop_check = event_new(base, -1, 0, look_if_stopped, push);
+    event_add(push->sweep, &(struct timeval){0, SWEEP_MS * 1000});
+    subscription_set_listener(subscriptions_changed, push);
+    return push;
+}
+
+void push_start(struct push *push)
+{
+    owner_start(push->owner);
+    timers_start(push->timers);
+}
+
+void push_redis_lost(struct push *push)
+{
+    owner_redis_lost(push->owner);
+}
+
+/* ---- stopping ---- */
+
+/* When an attempt or an acknowledgement ended, and when the time is over. */
+static void look_if_stopped(evutil_socket_t fd, short what, void *arg)
+{
+    struct push *push = arg;
+    void (*stopped)(void *arg) = push->stopped;
+
+    (void)fd;
+    (void)what;
+    if (!stopped)
+        return;
+    if (push->in_flight_count == 0)
+        owner_stop_reading(push->owner); /* sends the last acknowledgements now */
+    if (!push->is_stop_time_over &&
+        (push->in_flight_count > 0 || !owner_is_idle(push->owner)))
+        return;
+    push->stopped = NULL;
+    event_del(push->stop_timer);
+    stopped(push->stopped_arg);
+}
+
+static void stop_time_is_over(evutil_socket_t fd, short what, void *arg)
+{
+    struct push *push = arg;
+
+    push->is_stop_time_over = true;
+    look_if_stopped(fd, what, push);
+}
+
+void push_stop(struct push *push, int64_t timeout_ms, void (*stopped)(void *arg), void *arg)
+{
+    struct timeval timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+
+    push->is_stopping = true;
+    push->stopped = stopped;
+    push->stopped_arg = arg;
+    timers_stop(push->timers);
+    event_add(push->stop_timer, &timeout);
+    event_active(push->stop_check, EV_TIMEOUT, 0);
+}
+
+void push_free(struct push *push)
+{
+    if (!push)
+        return;
+    subscription_set_listener(NULL, NULL);
+    target_free_all(push);
+    dispatch_free(push);
+    endpoints_free(push->endpoints);
+    owner_free(push->owner);
+    timers_free(push->timers);
+    event_free(push->sweep);
+    event_free(push->stop_timer);
+    event_free(push->stop_check);
+    SSL_CTX_free(push->tls);
+    free(push->user_agent);
+    free(push);
+}
+
+void push_write_status(struct push *push, struct json_writer *w)
+{
+    json_object(w);
+    json_member_i64(w, "partitionsOwned", (int64_t)owner_partition_count(push->owner));
+    json_member_i64(w, "eventsPending", (int64_t)push->event_count);
+    json_member_i64(w, "deliveriesQueued", (int64_t)(push->queued_count - push->in_flight_count));
+    json_member_i64(w, "inFlight", (int64_t)push->in_flight_count);
+    json_member_i64(w, "connections", (int64_t)endpoints_connection_count(push->endpoints));
+    json_key(w, "callbackUrls");
+    json_object(w);
+    target_write_status(push, w);
+    json_object_end(w);
+    json_object_end(w);
+}

@@ -1,0 +1,152 @@
+/*
+ * Notifications of the v1 application API. Receivers of the vendor's SDKs search the raw text for
+ * "notifyType":"..." without blanks, so the text is compact, and notifyType comes first; members that
+ * are not known are written as null.
+ */
+#include "push/notification.h"
+
+#include "base/clock.h"
+#include "core/device.h"
+
+static size_t one(const struct rendering *rendering)
+{
+    (void)rendering;
+    return 1;
+}
+
+static void head(const struct rendering *r, struct json_writer *w, const char *type)
+{
+    json_object(w);
+    json_member_text(w, "notifyType", type);
+    json_member_str(w, "deviceId", r->facts->device_id);
+}
+
+static void gateway(const struct rendering *r, struct json_writer *w)
+{
+    json_member_str(w, "gatewayId", r->facts->gateway_id);
+}
+
+static struct str status_word(const struct rendering *r, struct str status)
+{
+    return r->has_old_status_set && str_eq(status, STR("INACTIVE")) ? STR("OFFLINE") : status;
+}
+
+static void device_info(const struct rendering *r, struct json_writer *w, struct str node_id)
+{
+    const struct json *info = json_get(r->payload, "info");
+
+    json_key(w, "deviceInfo");
+    json_object(w);
+    for (size_t i = 0; device_info_names[i]; i++) {
+        struct str value = json_get_str(info, device_info_names[i]);
+
+        if (i == 0 && !value.p)
+            value = node_id; /* nodeId is the first member */
+        json_member_str(w, device_info_names[i], status_word(r, value));
+    }
+    json_object_end(w);
+}
+
+static void device_added(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    (void)part;
+    head(r, w, "deviceAdded");
+    gateway(r, w);
+    json_member_text(w, "nodeType",
+                     str_eq(r->facts->device_id, r->facts->gateway_id) ? "GATEWAY" : "ENDPOINT");
+    device_info(r, w, STR_NONE);
+    json_object_end(w);
+}
+
+static void bind_device(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    (void)part;
+    head(r, w, "bindDevice");
+    json_member_str(w, "resultCode", json_get_str(r->payload, "result"));
+    if (json_get(r->payload, "info"))
+        device_info(r, w, STR_NONE);
+    else
+        json_member_null(w, "deviceInfo");
+    json_object_end(w);
+}
+
+static void device_info_changed(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    (void)part;
+    head(r, w, "deviceInfoChanged");
+    gateway(r, w);
+    json_member_null(w, "networkStatus");
+    device_info(r, w, r->sends_node_id ? json_get_str(r->payload, "nodeId") : STR_NONE);
+    json_object_end(w);
+}
+
+static void device_deleted(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    (void)part;
+    head(r, w, "deviceDeleted");
+    gateway(r, w);
+    json_object_end(w);
+}
+
+static size_t services(const struct rendering *r)
+{
+    return json_get(r->payload, "services") ? json_get(r->payload, "services")->count : 0;
+}
+
+static void service(const struct json *reported, struct json_writer *w)
+{
+    char time[CLOCK_COMPACT_SIZE];
+    const struct json *data = json_get(reported, "data");
+    int64_t time_ms = 0;
+
+    json_get_i64(reported, "time", &time_ms);
+    clock_format_compact(time_ms, time);
+    json_object(w);
+    json_member_str(w, "serviceId", json_get_str(reported, "id"));
+    json_member_str(w, "serviceType", json_get_str(reported, "id"));
+    json_member_raw(w, "data", data ? data->text : STR("{}"));
+    json_member_text(w, "eventTime", time);
+    json_object_end(w);
+}
+
+static void device_data_changed(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    const struct json *reported = json_get(r->payload, "services")->first;
+
+    while (part-- > 0)
+        reported = reported->next;
+    head(r, w, "deviceDataChanged");
+    gateway(r, w);
+    json_member_null(w, "requestId");
+    json_key(w, "service");
+    service(reported, w);
+    json_object_end(w);
+}
+
+/* Here requestId stands before deviceId, and it is null as in every recorded body. */
+static void device_datas_changed(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    (void)part;
+    json_object(w);
+    json_member_text(w, "notifyType", "deviceDatasChanged");
+    json_member_null(w, "requestId");
+    json_member_str(w, "deviceId", r->facts->device_id);
+    gateway(r, w);
+    json_key(w, "services");
+    json_array(w);
+    JSON_FOREACH (reported, json_get(r->payload, "services"))
+        service(reported, w);
+    json_array_end(w);
+    json_object_end(w);
+}
+
+const struct notification_type notification_types[] = {
+    {EVENT_DEVICE_CREATED, "deviceAdded", one, device_added},
+    {EVENT_DEVICE_BOUND, "bindDevice", one, bind_device},
+    {EVENT_DEVICE_UPDATED, "deviceInfoChanged", one, device_info_changed},
+    {EVENT_DEVICE_STATUS, "deviceInfoChanged", one, device_info_changed},
+    {EVENT_DEVICE_DELETED, "deviceDeleted", one, device_deleted},
+    {EVENT_PROPERTY_REPORTED, "deviceDataChanged", services, device_data_changed},
+    {EVENT_PROPERTY_REPORTED, "deviceDatasChanged", one, device_datas_changed},
+    {0},
+};

@@ -1,0 +1,66 @@
+#include "push/result.h"
+
+#include "base/setting.h"
+
+#define MAX_REFUSED_PAUSES 8
+
+enum result_class result_classify(const struct http_result *result,
+                                  const struct push_settings *settings)
+{
+    int status = result->status;
+
+    if (result->outcome != HTTP_ANSWERED)
+        return RESULT_FAIL;
+    if (status == 200 || (status > 200 && status < 300 && !settings->strict200))
+        return RESULT_OK;
+    if (status == 429 || (status == 503 && result->retry_after_ms >= 0))
+        return RESULT_THROTTLE;
+    if (status >= 500)
+        return RESULT_FAIL;
+    if (status == 408 || status == 425)
+        return RESULT_SOFT;
+    return RESULT_REFUSED;
+}
+
+const char *result_class_name(enum result_class class)
+{
+    static const char *const names[] = {"ok", "fail", "throttle", "soft", "refused"};
+
+    return names[class];
+}
+
+bool result_counts(enum result_class class, const struct http_result *result)
+{
+    return class == RESULT_FAIL || (class == RESULT_THROTTLE && result->status == 503);
+}
+
+int64_t result_throttle_ms(const struct http_result *result, const struct push_settings *settings)
+{
+    int64_t pause_ms = result->retry_after_ms;
+
+    if (pause_ms < 0)
+        return settings->retry_after_default_ms;
+    if (pause_ms < 1000)
+        return 1000;
+    return pause_ms > settings->retry_after_max_ms ? settings->retry_after_max_ms : pause_ms;
+}
+
+int64_t result_retry_pause_ms(const struct push_settings *settings, unsigned attempt,
+                              double random)
+{
+    int64_t pause_ms = settings->retry_first_ms;
+
+    for (unsigned i = 1; i < attempt && pause_ms < settings->retry_max_ms; i++)
+        pause_ms *= 2;
+    if (pause_ms > settings->retry_max_ms)
+        pause_ms = settings->retry_max_ms;
+    return (int64_t)((double)pause_ms * (0.8 + 0.4 * random));
+}
+
+int64_t result_refused_pause_ms(const struct push_settings *settings, unsigned refusals)
+{
+    int64_t pauses_ms[MAX_REFUSED_PAUSES];
+    int count = setting_parse_times(settings->refused_pauses, pauses_ms, MAX_REFUSED_PAUSES);
+
+    return refusals >= 1 && (int)refusals <= count ? pauses_ms[refusals - 1] : -1;
+}

@@ -1,0 +1,325 @@
+#include "settings.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/netpolicy.h"
+#include "net/tls.h"
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *check_listen(const char *value)
+{
+    return *value ? http_address_check(value) : NULL;
+}
+
+static const char *check_times(const char *value)
+{
+    int64_t times[8];
+
+    return setting_parse_times(value, times, 8) < 0 ? "a list of times: 10s, 60s" : NULL;
+}
+
+#define MS        1ll
+#define SECOND    1000ll
+#define MINUTE    (60 * SECOND)
+#define HOUR      (60 * MINUTE)
+#define DAY       (24 * HOUR)
+#define KIB       1024ll
+#define MIB       (1024 * KIB)
+#define AT(field) offsetof(struct settings, field)
+
+const struct setting settings_table[] = {
+    {"instance", "id", SETTING_TEXT, AT(instance.id), "", 0, 0, NULL, false,
+     "Name of this instance; empty: host name and a random part", NULL},
+
+    {"redis", "url", SETTING_TEXT, AT(redis.url), "embedded:", 0, 0, NULL, false,
+     "embedded: for a Redis of our own, redis://[user:password@]host:port/db, or unix:/path", redis_url_check},
+    {"redis", "password_file", SETTING_TEXT, AT(redis.password_file), "", 0, 0, NULL, false,
+     "File whose first line is Redis' password", NULL},
+    {"redis", "embedded_dir", SETTING_TEXT, AT(redis.embedded_dir), "", 0, 0, NULL, false,
+     "Data directory of the embedded Redis; empty: LOCALSTATEDIR/lib/iotpush as root, else "
+     "$XDG_STATE_HOME/iotpush or ./iotpush-data", NULL},
+    {"redis", "embedded_program", SETTING_TEXT, AT(redis.embedded_program), "redis-server", 0, 0, NULL, false,
+     "Program of the embedded Redis", NULL},
+    {"redis", "embedded_fsync", SETTING_CHOICE, AT(redis.embedded_fsync), "everysec", 0, 0, "everysec always", false,
+     "When the embedded Redis writes through to the disk: everysec survives any crash of programs, "
+     "always also a power cut", NULL},
+    {"redis", "connect_timeout", SETTING_TIME, AT(redis.connect_timeout_ms), "2s", 10, MINUTE, NULL, false,
+     "Longest wait for a connection to Redis", NULL},
+    {"redis", "command_timeout", SETTING_TIME, AT(redis.command_timeout_ms), "5s", 10, 10 * MINUTE, NULL, false,
+     "Longest wait for a reply; then callers get the protocol's error", NULL},
+    {"redis", "strict", SETTING_BOOL, AT(redis.strict), "off", 0, 0, NULL, false,
+     "Refuse to start when Redis' persistence or eviction settings could lose data", NULL},
+    {"redis", "max_in_flight", SETTING_INT, AT(redis.max_in_flight), "20000", 16, 10000000, NULL, false,
+     "Commands that may wait for their reply; more are refused", NULL},
+
+    {"api", "listen_http", SETTING_TEXT, AT(api.listen_http), "127.0.0.1:8080", 0, 0, NULL, false,
+     "Address of the application API over HTTP; empty: none", check_listen},
+    {"api", "listen_https", SETTING_TEXT, AT(api.listen_https), "", 0, 0, NULL, false,
+     "Address of the application API over HTTPS, usually 0.0.0.0:8743; empty: none", check_listen},
+    {"api", "tls_certificate", SETTING_TEXT, AT(api.tls_certificate), "", 0, 0, NULL, false,
+     "Server certificate and its chain, PEM; the file is read again at SIGHUP", NULL},
+    {"api", "tls_key", SETTING_TEXT, AT(api.tls_key), "", 0, 0, NULL, false,
+     "Private key of the server certificate, PEM; the file is read again at SIGHUP", NULL},
+    {"api", "tls_client_ca", SETTING_TEXT, AT(api.tls_client_ca), "", 0, 0, NULL, false,
+     "CA file that client certificates are verified against; empty: none are asked for", NULL},
+    {"api", "tls_client_required", SETTING_BOOL, AT(api.tls_client_required), "off", 0, 0, NULL, false,
+     "Refuse clients without a certificate", NULL},
+    {"api", "tls_min_version", SETTING_CHOICE, AT(api.tls_min_version), "1.2", 0, 0, "1.2 1.3", false,
+     "Oldest TLS version offered", NULL},
+
+    {"device", "listen_https", SETTING_TEXT, AT(device.listen_https), "", 0, 0, NULL, false,
+     "Address for devices over HTTPS, usually 0.0.0.0:8943; empty: none", check_listen},
+    {"device", "listen_http", SETTING_TEXT, AT(device.listen_http), "", 0, 0, NULL, false,
+     "Address for devices over plain HTTP (behind a TLS proxy, or for tests); empty: none", check_listen},
+    {"device", "tls_certificate", SETTING_TEXT, AT(device.tls_certificate), "", 0, 0, NULL, false,
+     "Server certificate for devices; empty: the one of [api]", NULL},
+    {"device", "tls_key", SETTING_TEXT, AT(device.tls_key), "", 0, 0, NULL, false,
+     "Its private key; empty: the one of [api]", NULL},
+    {"device", "report_limit", SETTING_INT, AT(core.report_limit), "100", 0, 1000000000, NULL, true,
+     "Requests of one device per report_interval; 0: no limit", NULL},
+    {"device", "app_report_limit", SETTING_INT, AT(core.app_report_limit), "0", 0, 1000000000, NULL, true,
+     "Reports of all devices of one application per report_interval; 0: no limit", NULL},
+    {"device", "report_interval", SETTING_TIME, AT(core.report_interval_ms), "1s", 1, DAY, NULL, true,
+     "Interval of the two limits above", NULL},
+    {"device", "register_timeout", SETTING_TIME, AT(core.register_timeout_default_ms), "0", 0, 365 * DAY, NULL, true,
+     "Life of a registration that names none and is not activated; 0: for ever", NULL},
+    {"device", "abnormal_after", SETTING_TIME, AT(core.abnormal_after_ms), "25h", 0, 3650 * DAY, NULL, true,
+     "Without a report for so long a device becomes ABNORMAL; 0: never", NULL},
+    {"device", "offline_after", SETTING_TIME, AT(core.offline_after_ms), "49h", 0, 3650 * DAY, NULL, true,
+     "Without a report for so long a device becomes OFFLINE; 0: never", NULL},
+    {"device", "per_application", SETTING_INT, AT(core.devices_per_app), "1000000", 0, 1000000000, NULL, true,
+     "Devices an application may register; 0: no limit", NULL},
+    {"device", "children_per_gateway", SETTING_INT, AT(core.children_per_gateway), "1000", 1, 100000, NULL, true,
+     "Devices that may be registered behind one gateway", NULL},
+    {"device", "shadow_properties", SETTING_INT, AT(core.shadow_properties), "2000", 1, 100000, NULL, true,
+     "Reported properties kept per device; a report that needs more is refused", NULL},
+    {"device", "sign_time_tolerance", SETTING_TIME, AT(core.sign_time_tolerance_ms), "1h", 0, DAY, NULL, true,
+     "How far the hour of a signed login (sign_type 1) may be off", NULL},
+    {"device", "old_status_set", SETTING_BOOL, AT(core.has_old_status_set), "on", 0, 0, NULL, true,
+     "Say OFFLINE with NOT_ACTIVE of devices that never connected; off: INACTIVE", NULL},
+
+    {"limits", "header_bytes", SETTING_SIZE, AT(limits.header_bytes), "16k", 1 * KIB, 1 * MIB, NULL, true,
+     "Largest head of a request; more: 431", NULL},
+    {"limits", "body_bytes", SETTING_SIZE, AT(limits.body_bytes), "1m", 1 * KIB, 1024 * MIB, NULL, true,
+     "Largest body of a request; more: 413", NULL},
+    {"limits", "connections", SETTING_INT, AT(limits.connections), "20000", 1, 10000000, NULL, true,
+     "Open client connections; more are closed at once", NULL},
+    {"limits", "connections_per_address", SETTING_INT, AT(limits.connections_per_address), "1000", 0, 10000000, NULL, true,
+     "Open connections of one client address; 0: no limit", NULL},
+    {"limits", "requests_in_flight", SETTING_INT, AT(limits.requests_in_flight), "4096", 1, 10000000, NULL, true,
+     "Requests that may wait for their answer; more: 503", NULL},
+    {"limits", "header_timeout", SETTING_TIME, AT(limits.header_timeout_ms), "10s", 10, HOUR, NULL, true,
+     "Longest time from a request's first byte (or the connection) to the end of its head", NULL},
+    {"limits", "body_timeout", SETTING_TIME, AT(limits.body_timeout_ms), "30s", 10, HOUR, NULL, true,
+     "Longest time for a request's body, and for a client to take its answer", NULL},
+    {"limits", "idle_timeout", SETTING_TIME, AT(limits.idle_timeout_ms), "60s", 10, DAY, NULL, true,
+     "Longest pause between two requests of one connection", NULL},
+
+    {"auth", "token_life", SETTING_TIME, AT(core.token_life_ms), "3600s", SECOND, 30 * DAY, NULL, true,
+     "Life of an application's access token", NULL},
+    {"auth", "refresh_life", SETTING_TIME, AT(core.refresh_life_ms), "1d", SECOND, 365 * DAY, NULL, true,
+     "Life of an application's refresh token", NULL},
+    {"auth", "device_token_life", SETTING_TIME, AT(core.device_token_life_ms), "1d", SECOND, 365 * DAY, NULL, true,
+     "Life of a device's access token", NULL},
+    {"auth", "device_token_grace", SETTING_TIME, AT(core.device_token_grace_ms), "30s", 0, DAY, NULL, true,
+     "How long a device's previous token works after a new login", NULL},
+    {"auth", "login_limit", SETTING_INT, AT(core.login_limit), "100", 0, 1000000000, NULL, true,
+     "Logins and refreshes per application and login_interval; 0: no limit", NULL},
+    {"auth", "login_interval", SETTING_TIME, AT(core.login_interval_ms), "60s", 1, DAY, NULL, true,
+     "Interval of login_limit", NULL},
+    {"auth", "api_limit", SETTING_INT, AT(core.api_limit), "100", 0, 1000000000, NULL, true,
+     "Calls per application and api_interval; 0: no limit", NULL},
+    {"auth", "api_interval", SETTING_TIME, AT(core.api_interval_ms), "1s", 1, DAY, NULL, true,
+     "Interval of api_limit", NULL},
+
+    {"subscription", "same_type", SETTING_CHOICE, AT(core.same_type), "replace", 0, 0, "replace conflict fanout", true,
+     "What a second subscription of one type does", NULL},
+    {"subscription", "urls_per_application", SETTING_INT, AT(core.urls_per_app), "100", 1, 1000, NULL, true,
+     "Subscriptions an application may have with same_type = fanout", NULL},
+    {"subscription", "needs_port_and_path", SETTING_BOOL, AT(core.needs_port_and_path), "on", 0, 0, NULL, true,
+     "A callback URL must write its port and have a path", NULL},
+    {"subscription", "needs_one_host", SETTING_BOOL, AT(core.needs_one_host), "off", 0, 0, NULL, true,
+     "All callback URLs of an application must have the same host and port", NULL},
+
+    {"partition", "count", SETTING_INT, AT(core.partition_count), "64", 1, 1024, NULL, false,
+     "Partitions of the deployment; counts at its first start only", NULL},
+
+    {"cache", "life", SETTING_TIME, AT(core.cache_life_ms), "1s", 0, MINUTE, NULL, true,
+     "How long a change made at another instance may stay unseen here", NULL},
+    {"cache", "applications", SETTING_INT, AT(core.cache_apps), "10000", 1, 10000000, NULL, false,
+     "Applications kept in memory", NULL},
+
+    {"push", "timeout", SETTING_TIME, AT(push.timeout_ms), "15s", 10, HOUR, NULL, true,
+     "Longest time of a push attempt, to the end of the answer's header", NULL},
+    {"push", "connect_timeout", SETTING_TIME, AT(push.connect_timeout_ms), "5s", 10, HOUR, NULL, true,
+     "Longest time for connecting, inside timeout", NULL},
+    {"push", "strict200", SETTING_BOOL, AT(push.strict200), "off", 0, 0, NULL, true,
+     "Only status 200 counts as delivered; off: every 2xx", NULL},
+    {"push", "retry_first", SETTING_TIME, AT(push.retry_first_ms), "1s", 1, HOUR, NULL, true,
+     "Pause after the first failed attempt; it doubles with each further one", NULL},
+    {"push", "retry_max", SETTING_TIME, AT(push.retry_max_ms), "60s", 1, DAY, NULL, true,
+     "Longest pause between two attempts", NULL},
+    {"push", "v1_cache_time", SETTING_TIME, AT(push.v1_cache_time_ms), "10m", 10, 30 * DAY, NULL, true,
+     "Age at which an undelivered notification is dropped and counted", NULL},
+    {"push", "refused_pauses", SETTING_LIST, AT(push.refused_pauses), "10s, 60s", 0, 0, NULL, true,
+     "Pauses between attempts that are answered 3xx or 4xx; after the last the delivery is dropped", check_times},
+    {"push", "retry_after_max", SETTING_TIME, AT(push.retry_after_max_ms), "180s", SECOND, DAY, NULL, true,
+     "Longest pause that a Retry-After can ask for", NULL},
+    {"push", "retry_after_default", SETTING_TIME, AT(push.retry_after_default_ms), "5s", 1, HOUR, NULL, true,
+     "Pause after a 429 without Retry-After", NULL},
+    {"push", "fail_limit", SETTING_INT, AT(push.fail_limit), "10", 1, 1000000, NULL, true,
+     "Failures in a row that make a callback URL invalid", NULL},
+    {"push", "fail_window", SETTING_TIME, AT(push.fail_window_ms), "600s", SECOND, 30 * DAY, NULL, true,
+     "A failure older than this no longer counts", NULL},
+    {"push", "probe_interval", SETTING_TIME, AT(push.probe_interval_ms), "180s", 10, DAY, NULL, true,
+     "Pause between two probes of an invalid callback URL", NULL},
+    {"push", "drain_rate", SETTING_INT, AT(push.drain_rate), "800", 1, 1000000000, NULL, true,
+     "Pushes a second to a callback URL that has just recovered", NULL},
+    {"push", "drain_fail_limit", SETTING_INT, AT(push.drain_fail_limit), "3", 1, 1000000, NULL, true,
+     "Failures in a row that make a recovering callback URL invalid again", NULL},
+    {"push", "max_connections", SETTING_INT, AT(push.max_connections), "32", 1, 100000, NULL, true,
+     "Connections per endpoint (scheme, host and port)", NULL},
+    {"push", "connections", SETTING_INT, AT(push.connections), "4096", 1, 10000000, NULL, true,
+     "Connections to all endpoints together; deliveries wait for one above it", NULL},
+    {"push", "idle_close", SETTING_TIME, AT(push.idle_close_ms), "55s", 10, DAY, NULL, true,
+     "An idle connection to a callback is closed after this", NULL},
+    {"push", "max_age", SETTING_TIME, AT(push.max_age_ms), "300s", 10, DAY, NULL, true,
+     "A connection to a callback is not used beyond this age", NULL},
+    {"push", "max_response_header", SETTING_SIZE, AT(push.max_response_header_bytes), "16k", 256, 1 * MIB, NULL, true,
+     "Largest header of a callback's answer; more is a failure", NULL},
+    {"push", "discard_body", SETTING_SIZE, AT(push.discard_body_bytes), "64k", 0, 1024 * MIB, NULL, true,
+     "Bytes of an answer's body that are read and thrown away to keep the connection", NULL},
+    {"push", "discard_time", SETTING_TIME, AT(push.discard_time_ms), "2s", 10, HOUR, NULL, true,
+     "Longest time for that", NULL},
+    {"push", "queue_events", SETTING_INT, AT(push.queue_events), "50000", 1, 100000000, NULL, true,
+     "Deliveries in memory for one invalid callback URL; the oldest beyond it are dropped and counted", NULL},
+    {"push", "window_events", SETTING_INT, AT(push.window_events), "100000", 1, 100000000, NULL, true,
+     "Events in memory; reading the streams pauses above it", NULL},
+    {"push", "allow_networks", SETTING_LIST, AT(push.allow_networks), "", 0, 0, NULL, false,
+     "Networks that callbacks may lie in although they are not public: 10.0.0.0/8, loopback, private, any", netpolicy_check},
+    {"push", "deny_networks", SETTING_LIST, AT(push.deny_networks), "", 0, 0, NULL, false,
+     "Networks that callbacks may not lie in, besides those that are not public", netpolicy_check},
+    {"push", "ca_file", SETTING_TEXT, AT(push.ca_file), "", 0, 0, NULL, false,
+     "CAs that HTTPS callbacks are verified against; empty: the system's", NULL},
+    {"push", "user_agent", SETTING_TEXT, AT(push.user_agent), "", 0, 0, NULL, false,
+     "User-Agent of pushes; empty: iotpush/VERSION", NULL},
+    {"push", "send_node_id", SETTING_BOOL, AT(push.sends_node_id), "off", 0, 0, NULL, true,
+     "deviceInfoChanged carries nodeId also when it did not change", NULL},
+    {"push", "timer_interval", SETTING_TIME, AT(push.timer_interval_ms), "1s", 10, MINUTE, NULL, true,
+     "How often durable timers (registrations, presence) are looked at", NULL},
+
+    {"admin", "socket", SETTING_TEXT, AT(admin.socket), "", 0, 0, NULL, false,
+     "Unix socket of the admin listener; empty: RUNSTATEDIR/iotpush/admin.sock as root, else "
+     "admin.sock in the data directory", NULL},
+    {"admin", "listen_http", SETTING_TEXT, AT(admin.listen_http), "", 0, 0, NULL, false,
+     "Address of the admin listener over HTTP, for loopback only, with a token; empty: none", check_listen},
+    {"admin", "token_file", SETTING_TEXT, AT(admin.token_file), "", 0, 0, NULL, false,
+     "File whose first line is the token that admin.listen_http asks for", NULL},
+
+    {"metrics", "listen_http", SETTING_TEXT, AT(metrics.listen_http), "", 0, 0, NULL, false,
+     "Address that serves /metrics, /healthz and /readyz only; empty: none", check_listen},
+
+    {"log", "level", SETTING_CHOICE, AT(log.level), "info", 0, 0, "error warn info debug", true,
+     "Least important lines that are written", NULL},
+    {"log", "format", SETTING_CHOICE, AT(log.format), "text", 0, 0, "text json", true,
+     "Form of the lines", NULL},
+    {"log", "file", SETTING_TEXT, AT(log.file), "", 0, 0, NULL, true,
+     "File to write to, opened again at SIGHUP; empty: stderr", NULL},
+    {0},
+};
+
+struct complaints {
+    const struct settings *settings;
+    const struct settings_source *source;
+    void (*complain)(const char *line, void *arg);
+    void *arg;
+    int count;
+};
+
+static void complain_about(struct complaints *complaints, const char *section, const char *key,
+                           const char *what)
+{
+    char *line = xasprintf("%s: %s",
+                           settings_where(complaints->source, settings_table,
+                                          complaints->settings, section, key),
+                           what);
+
+    complaints->complain(line, complaints->arg);
+    complaints->count++;
+    free(line);
+}
+
+static void check_file(struct complaints *complaints, const char *section, const char *key,
+                       const char *file)
+{
+    if (*file && access(file, R_OK) < 0)
+        complain_about(complaints, section, key, strerror(errno));
+}
+
+static bool is_loopback_address(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]", 5) == 0;
+}
+
+static void check_tls(struct complaints *complaints, const char *section, const char *certificate,
+                      const char *key)
+{
+    const struct settings *settings = complaints->settings;
+    struct tls_server_config config = {
+        .certificate_file = certificate,
+        .key_file = key,
+        .client_ca_file = settings->api.tls_client_ca,
+        .requires_client_certificate = settings->api.tls_client_required,
+        .min_version = settings->api.tls_min_version ? TLS1_3_VERSION : TLS1_2_VERSION,
+    };
+    struct tls_server *tls;
+    char *error = NULL;
+
+    if (!*certificate || !*key) {
+        complain_about(complaints, section, "listen_https",
+                       "HTTPS needs tls_certificate and tls_key, PEM files");
+        return;
+    }
+    tls = tls_server_new(&config, &error);
+    if (!tls) {
+        complain_about(complaints, section, "tls_certificate", error);
+        free(error);
+    }
+    tls_server_free(tls);
+}
+
+int settings_check(const struct settings *settings, const struct settings_source *source,
+                   void (*complain)(const char *line, void *arg), void *arg)
+{
+    struct complaints complaints = {settings, source, complain, arg, 0};
+    const char *device_certificate = *settings->device.tls_certificate
+                                         ? settings->device.tls_certificate
+                                         : settings->api.tls_certificate;
+    const char *device_key =
+        *settings->device.tls_key ? settings->device.tls_key : settings->api.tls_key;
+
+    if (*settings->api.listen_https)
+        check_tls(&complaints, "api", settings->api.tls_certificate, settings->api.tls_key);
+    if (*settings->device.listen_https)
+        check_tls(&complaints, "device", device_certificate, device_key);
+    check_file(&complaints, "redis", "password_file", settings->redis.password_file);
+    check_file(&complaints, "push", "ca_file", settings->push.ca_file);
+    check_file(&complaints, "admin", "token_file", settings->admin.token_file);
+    if (*settings->admin.listen_http && !*settings->admin.token_file)
+        complain_about(&complaints, "admin", "listen_http",
+                       "needs admin.token_file, a file whose first line is the token");
+    if (*settings->admin.listen_http && !is_loopback_address(settings->admin.listen_http))
+        complain_about(&complaints, "admin", "listen_http",
+                       "is for loopback only; write 127.0.0.1:8090");
+    if (settings->push.connect_timeout_ms > settings->push.timeout_ms)
+        complain_about(&complaints, "push", "connect_timeout",
+                       "is longer than push.timeout, inside which it runs");
+    if (settings->core.offline_after_ms && settings->core.abnormal_after_ms &&
+        settings->core.offline_after_ms <= settings->core.abnormal_after_ms)
+        complain_about(&complaints, "device", "offline_after",
+                       "must be longer than device.abnormal_after, or 0");
+    return complaints.count;
+}

@@ -1,0 +1,99 @@
+#include "store/keys.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static struct str written(struct key *key, int len)
+{
+    assert(len > 0 && (size_t)len < sizeof(key->text));
+    return str_n(key->text, (size_t)len);
+}
+
+static struct str in_partition(struct key *key, uint32_t partition, const char *what,
+                               struct str id)
+{
+    assert(id.len <= KEY_ID_MAX);
+    return written(key, snprintf(key->text, sizeof(key->text), "{p%u}:%s:%.*s",
+                                 (unsigned)partition, what, STR_ARG(id)));
+}
+
+static struct str in_app(struct key *key, struct str app_id, const char *what)
+{
+    assert(app_id.len <= KEY_ID_MAX);
+    return written(key,
+                   snprintf(key->text, sizeof(key->text), "{a%.*s}:%s", STR_ARG(app_id), what));
+}
+
+struct str key_device(struct key *key, uint32_t partition, struct str device_id)
+{
+    return in_partition(key, partition, "d", device_id);
+}
+
+struct str key_shadow(struct key *key, uint32_t partition, struct str device_id)
+{
+    return in_partition(key, partition, "sh", device_id);
+}
+
+struct str key_children(struct key *key, uint32_t partition, struct str gateway_id)
+{
+    return in_partition(key, partition, "ch", gateway_id);
+}
+
+struct str key_events(struct key *key, uint32_t partition)
+{
+    return written(key, snprintf(key->text, sizeof(key->text), "{p%u}:q", (unsigned)partition));
+}
+
+struct str key_timers(struct key *key, uint32_t partition)
+{
+    return written(key, snprintf(key->text, sizeof(key->text), "{p%u}:t", (unsigned)partition));
+}
+
+struct str key_app(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "app");
+}
+
+struct str key_app_nodes(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "nodes");
+}
+
+struct str key_app_devices(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "devs");
+}
+
+struct str key_app_subscriptions(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "sub");
+}
+
+struct str key_app_subscription_index(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "subkey");
+}
+
+struct str key_apps(struct key *key)
+{
+    return written(key, snprintf(key->text, sizeof(key->text), "{g}:apps"));
+}
+
+struct str key_deployment(struct key *key)
+{
+    return written(key, snprintf(key->text, sizeof(key->text), "{g}:conf"));
+}
+
+struct str key_token(struct key *key, struct str digest_hex)
+{
+    assert(digest_hex.len == 64);
+    return written(
+        key, snprintf(key->text, sizeof(key->text), "tok:{%.*s}", STR_ARG(digest_hex)));
+}
+
+struct str key_verify_code(struct key *key, struct str digest_hex)
+{
+    assert(digest_hex.len == 64);
+    return written(
+        key, snprintf(key->text, sizeof(key->text), "vc:{%.*s}", STR_ARG(digest_hex)));
+}

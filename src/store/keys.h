@@ -1,0 +1,57 @@
+/*
+ * The name of every key in Redis, with its type and life. Each function writes into *key and returns
+ * it as a str. Ids must have been checked (str_is_id) before: a name is never built from raw input;
+ * what may hold any character (node ids, verify codes) stands in hash fields or as a digest.
+ *
+ *     {p<N>}:...   what belongs to one device lives in its partition
+ *     {a<app>}:... what belongs to one application
+ *     {g}:...      what belongs to the deployment
+ *     tok:{..}, vc:{..}   look-ups by digest, each a slot of its own
+ *
+ * One script touches one hash tag.
+ */
+#ifndef STORE_KEYS_H
+#define STORE_KEYS_H
+
+#include "base/str.h"
+
+#define KEY_ID_MAX 128 /* longest id that may stand in a key */
+
+struct key {
+    char text[KEY_ID_MAX + 96];
+};
+
+/* hash: device record. Life: the device's. */
+struct str key_device(struct key *key, uint32_t partition, struct str device_id);
+/* hash: reported shadow, r/<service>/<property> -> JSON, rt/<service> -> time in ms. */
+struct str key_shadow(struct key *key, uint32_t partition, struct str device_id);
+/* set: ids of the devices behind a gateway; in the gateway's partition. */
+struct str key_children(struct key *key, uint32_t partition, struct str gateway_id);
+/* stream: events, one field `e` each (core/event.h). Entries leave when acknowledged. */
+struct str key_events(struct key *key, uint32_t partition);
+/* zset: durable timers, "<kind>:<device>" by due time in ms. */
+struct str key_timers(struct key *key, uint32_t partition);
+
+/* hash: application: name, secret digest, state, current tokens. */
+struct str key_app(struct key *key, struct str app_id);
+/* hash: node id -> "<device id>:<time of reservation in ms>". */
+struct str key_app_nodes(struct key *key, struct str app_id);
+/* zset: device ids by time of registration. */
+struct str key_app_devices(struct key *key, struct str app_id);
+/* hash: subscription id -> JSON. */
+struct str key_app_subscriptions(struct key *key, struct str app_id);
+/* hash: "<event app>|<type>|<channel>[|<url>]" -> subscription id. */
+struct str key_app_subscription_index(struct key *key, struct str app_id);
+
+/* zset: application ids by time of creation. */
+struct str key_apps(struct key *key);
+/* hash: facts of the deployment: partitions. */
+struct str key_deployment(struct key *key);
+
+/* string: application id; by the SHA-256 of an access token. Expires with the token. */
+struct str key_token(struct key *key, struct str digest_hex);
+/* string: "<device id>:<time of the claim in ms>"; by the SHA-256 of a verify code. Life: the
+ * device's. */
+struct str key_verify_code(struct key *key, struct str digest_hex);
+
+#endif

@@ -1,0 +1,1 @@
+"""What the black-box tests share: the server and its nouns, callbacks, HTTP, Redis, certificates."""
