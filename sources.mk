@@ -238,6 +238,8 @@ other_tests = \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
+    tests/blackbox/test_device_https.py \
     tests/blackbox/test_devices_manage.py \
     tests/blackbox/test_devices_register.py \
+    tests/blackbox/test_subscriptions.py \
     tests/fuzz/json_fuzz.c

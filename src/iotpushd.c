@@ -54,7 +54,7 @@ struct daemon {
     size_t listener_count;
     struct tls_server *api_tls, *device_tls;
     struct admin_context admin;
-    char *data_dir, *admin_socket, *admin_token;
+    char *instance_id, *data_dir, *admin_socket, *admin_token;
     bool is_redis_ready; /* connected, settings checked, partitions known */
     bool is_stopping;
     int stops_waited_for;
@@ -338,7 +338,7 @@ static void write_status(struct json_writer *w, void *arg)
 {
     const struct daemon *daemon = arg;
 
-    json_member_text(w, "instance", daemon->settings.instance.id);
+    json_member_text(w, "instance", daemon->instance_id);
     json_member_text(w, "version", PACKAGE_VERSION);
     json_member_i64(w, "uptimeSeconds", (clock_tick_ms() - daemon->started_ms) / 1000);
     json_key(w, "redis");
@@ -414,6 +414,23 @@ static void prepare_admin(struct daemon *daemon)
 
 /* ---- stopping ---- */
 
+/* Everything that uses Redis, so that it can be stopped without anybody missing it. */
+static void free_parts(struct daemon *daemon)
+{
+    if (!daemon->redis)
+        return;
+    for (size_t i = 2; i < sizeof(daemon->signals) / sizeof(*daemon->signals); i++)
+        event_del(daemon->signals[i]); /* reload and status would look at them */
+    http_server_free(daemon->server);
+    http_server_free(daemon->device_server);
+    http_server_free(daemon->admin_server);
+    redis_free(daemon->reader);
+    redis_free(daemon->redis);
+    push_free(daemon->push);
+    core_free(daemon->core);
+    daemon->redis = NULL;
+}
+
 static void redis_stopped(void *arg)
 {
     struct daemon *daemon = arg;
@@ -421,16 +438,25 @@ static void redis_stopped(void *arg)
     event_base_loopbreak(daemon->base);
 }
 
-static void part_stopped(void *arg)
+static void stop_redis(evutil_socket_t fd, short what, void *arg)
 {
     struct daemon *daemon = arg;
 
-    if (--daemon->stops_waited_for > 0)
-        return;
+    (void)fd;
+    (void)what;
+    free_parts(daemon);
     if (daemon->embedded)
         embedded_stop(daemon->embedded, redis_stopped, daemon);
     else
         redis_stopped(daemon);
+}
+
+static void part_stopped(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (--daemon->stops_waited_for == 0)
+        event_base_once(daemon->base, -1, EV_TIMEOUT, stop_redis, daemon, NULL);
 }
 
 static void stop(struct daemon *daemon)
@@ -507,16 +533,20 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
 
 static void on_status_signal(evutil_socket_t number, short what, void *arg)
 {
-    struct daemon *daemon = arg;
-    struct json_writer *w = json_writer_new();
+    const struct daemon *daemon = arg;
+    struct push_figures figures;
 
     (void)number;
     (void)what;
-    json_object(w);
-    write_status(w, daemon);
-    json_object_end(w);
-    log_info("status", "status=%.*s", STR_ARG(json_writer_text(w)));
-    json_writer_free(w);
+    push_count(daemon->push, &figures);
+    log_info("status",
+             "ready=%s connections=%zu redis_in_flight=%zu partitions=%zu events=%zu queued=%zu "
+             "in_flight=%zu invalid_urls=%zu",
+             daemon->is_redis_ready ? "yes" : "no",
+             http_server_connections(daemon->server) +
+                 http_server_connections(daemon->device_server),
+             daemon->redis ? redis_in_flight(daemon->redis) : 0, figures.partitions,
+             figures.events, figures.queued, figures.in_flight, figures.invalid_urls);
 }
 
 static void take_signals(struct daemon *daemon)
@@ -562,16 +592,15 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static void name_instance(struct settings *settings)
+static char *instance_id(const struct settings *settings)
 {
     char host[65] = "", random_part[9];
 
     if (*settings->instance.id)
-        return;
+        return xstrdup(settings->instance.id);
     gethostname(host, sizeof(host) - 1);
     crypto_random_hex(random_part, 8);
-    free(settings->instance.id);
-    settings->instance.id = xasprintf("%s-%s", host, random_part);
+    return xasprintf("%s-%s", host, random_part);
 }
 
 static void load_settings(struct daemon *daemon, int argc, char **argv)
@@ -590,9 +619,9 @@ static void load_settings(struct daemon *daemon, int argc, char **argv)
                 strerror(errno));
         exit(EXIT_CONFIGURATION);
     }
-    name_instance(&daemon->settings);
+    daemon->instance_id = instance_id(&daemon->settings);
     log_info("start", "version=%s instance=%s configuration=%s", PACKAGE_VERSION,
-             daemon->settings.instance.id,
+             daemon->instance_id,
              daemon->options.file ? daemon->options.file : "built-in defaults");
 }
 
@@ -613,13 +642,7 @@ static void start(struct daemon *daemon)
 
 static void end(struct daemon *daemon)
 {
-    http_server_free(daemon->server);
-    http_server_free(daemon->device_server);
-    http_server_free(daemon->admin_server);
-    redis_free(daemon->redis);
-    redis_free(daemon->reader);
-    push_free(daemon->push);
-    core_free(daemon->core);
+    free_parts(daemon);
     resolver_free(daemon->resolver);
     netpolicy_free(daemon->policy);
     embedded_free(daemon->embedded);
@@ -632,6 +655,7 @@ static void end(struct daemon *daemon)
     libevent_global_shutdown();
     settings_clear(settings_table, &daemon->settings);
     settings_source_free(daemon->source);
+    free(daemon->instance_id);
     free(daemon->data_dir);
     free(daemon->admin_socket);
     free(daemon->admin_token);

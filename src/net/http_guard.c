@@ -24,19 +24,17 @@ void http_guard_clear(struct http_guard *guard)
 }
 
 /* RFC 9110, 5.6.2: the characters of methods and header names. */
-static bool is_token_char(unsigned char c)
-{
-    static const char others[] = "!#$%&'*+-.^_`|~";
-
-    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
-        return true;
-    return (c >= '0' && c <= '9') || (c && strchr(others, c));
-}
+static const bool is_token_char[256] = {
+    ['!'] = true,         ['#'] = true,         ['$'] = true, ['%'] = true, ['&'] = true,
+    ['\''] = true,        ['*'] = true,         ['+'] = true, ['-'] = true, ['.'] = true,
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['^'] = true, ['_'] = true, ['`'] = true,
+    ['a' ... 'z'] = true, ['|'] = true,         ['~'] = true,
+};
 
 static bool is_token(struct str s)
 {
     for (size_t i = 0; i < s.len; i++)
-        if (!is_token_char((unsigned char)s.p[i]))
+        if (!is_token_char[(unsigned char)s.p[i]])
             return false;
     return s.len > 0;
 }

@@ -135,6 +135,17 @@ void push_free(struct push *push)
     free(push);
 }
 
+void push_count(const struct push *push, struct push_figures *figures)
+{
+    *figures = (struct push_figures){
+        .partitions = owner_partition_count(push->owner),
+        .events = push->event_count,
+        .queued = push->queued_count - push->in_flight_count,
+        .in_flight = push->in_flight_count,
+        .invalid_urls = push->breaker_counts[BREAKER_DOWN] + push->breaker_counts[BREAKER_PROBE],
+    };
+}
+
 void push_write_status(struct push *push, struct json_writer *w)
 {
     json_object(w);

@@ -50,6 +50,10 @@ void push_redis_lost(struct push *push);
  * are written, then stopped(arg). */
 void push_stop(struct push *push, int64_t timeout_ms, void (*stopped)(void *arg), void *arg);
 void push_free(struct push *push);
+struct push_figures {
+    size_t partitions, events, queued, in_flight, invalid_urls;
+};
+void push_count(const struct push *push, struct push_figures *figures);
 void push_write_status(struct push *push, struct json_writer *w);
 
 #endif

@@ -4,11 +4,13 @@
 #ifndef TESTS_CERTIFICATES_H
 #define TESTS_CERTIFICATES_H
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct identity {
     X509 *certificate;
