@@ -26,6 +26,8 @@ base_sources = \
     src/base/metric.c \
     src/base/metric.h \
     src/base/metrics.def \
+    src/base/process.c \
+    src/base/process.h \
     src/base/rate.c \
     src/base/rate.h \
     src/base/setting.c \
@@ -50,6 +52,8 @@ net_sources = \
     src/net/http_connection.c \
     src/net/http_guard.c \
     src/net/http_guard.h \
+    src/net/http_link.c \
+    src/net/http_link.h \
     src/net/http_listener.c \
     src/net/http_peer.c \
     src/net/http_private.h \
@@ -153,6 +157,8 @@ admin_sources = \
     src/admin/apps.h
 
 settings_sources = \
+    src/listeners.c \
+    src/listeners.h \
     src/options.c \
     src/options.h \
     src/settings.c \
@@ -206,7 +212,11 @@ unit_tests = \
     tests/unit/base/str_test \
     tests/unit/base/url_test \
     tests/unit/net/http_client_test \
+    tests/unit/net/http_guard_test \
+    tests/unit/net/http_routes_test \
     tests/unit/net/netpolicy_test \
+    tests/unit/net/resolver_test \
+    tests/unit/net/tls_client_test \
     tests/unit/store/embedded_test \
     tests/unit/store/redis_test
 
@@ -238,8 +248,12 @@ other_tests = \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
+    tests/blackbox/test_delivery.py \
+    tests/blackbox/test_delivery_breaker.py \
+    tests/blackbox/test_delivery_https.py \
     tests/blackbox/test_device_https.py \
     tests/blackbox/test_devices_manage.py \
     tests/blackbox/test_devices_register.py \
+    tests/blackbox/test_notifications.py \
     tests/blackbox/test_subscriptions.py \
     tests/fuzz/json_fuzz.c

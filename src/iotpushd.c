@@ -2,6 +2,7 @@
  * The daemon: what is started and stopped in which order, and what connects the parts. Everything
  * else is in the folders below.
  */
+#include "listeners.h"
 #include "options.h"
 
 #include "admin/admin.h"
@@ -10,20 +11,17 @@
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/process.h"
 #include "device/https.h"
 #include "net/netpolicy.h"
 #include "net/resolver.h"
-#include "net/tls.h"
 #include "store/embedded.h"
 #include "store/redis_check.h"
-#include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,8 +30,6 @@
 #define EXIT_INTERNAL      70
 
 #define STOP_TIMEOUT_MS 20000 /* longer than push.timeout: what is on the wire may end */
-#define MAX_LISTENERS   8
-#define DEVICE_BODY_MIN (1024 * 1024 + 64 * 1024) /* so that 1 MiB and a little is told properly */
 
 struct daemon {
     struct options options;
@@ -47,12 +43,7 @@ struct daemon {
     struct core *core;
     struct resolver *resolver;
     struct push *push;
-    struct http_limits device_limits;
-    struct http_server *server, *device_server, *admin_server;
-    struct http_listener *listeners[MAX_LISTENERS];
-    struct http_listener_config configs[MAX_LISTENERS];
-    size_t listener_count;
-    struct tls_server *api_tls, *device_tls;
+    struct listeners *listeners;
     struct admin_context admin;
     char *instance_id, *data_dir, *admin_socket, *admin_token;
     bool is_redis_ready; /* connected, settings checked, partitions known */
@@ -216,98 +207,6 @@ static void start_core(struct daemon *daemon)
     device_https_api.context = daemon->core;
 }
 
-/* ---- listeners ---- */
-
-static void listen_at(struct daemon *daemon, struct http_server *server,
-                      const struct http_listener_config *config, const char *setting)
-{
-    char *error = NULL;
-    struct http_listener *listener = http_server_listen(server, config, &error);
-
-    if (!listener)
-        die(daemon, setting, error);
-    log_info("listener", "name=%s address=%s tls=%s", config->name,
-             http_listener_address(listener), config->tls ? "on" : "off");
-    if (http_listener_sockaddr(listener))
-        netpolicy_add_listener(daemon->policy, http_listener_sockaddr(listener));
-    daemon->configs[daemon->listener_count] = *config;
-    daemon->listeners[daemon->listener_count++] = listener;
-}
-
-static struct tls_server *load_tls(struct daemon *daemon, const char *certificate,
-                                   const char *key)
-{
-    const struct settings *settings = &daemon->settings;
-    struct tls_server_config config = {
-        .certificate_file = certificate,
-        .key_file = key,
-        .client_ca_file = settings->api.tls_client_ca,
-        .requires_client_certificate = settings->api.tls_client_required,
-        .min_version = settings->api.tls_min_version ? TLS1_3_VERSION : TLS1_2_VERSION,
-    };
-    char *error = NULL;
-    struct tls_server *tls = tls_server_new(&config, &error);
-
-    if (!tls)
-        die(daemon, "tls", error);
-    return tls;
-}
-
-static void take_device_limits(struct daemon *daemon)
-{
-    daemon->device_limits = daemon->settings.limits;
-    if (daemon->device_limits.body_bytes < DEVICE_BODY_MIN)
-        daemon->device_limits.body_bytes = DEVICE_BODY_MIN;
-}
-
-static void start_listeners(struct daemon *daemon)
-{
-    static const struct http_api *const api[] = {&v1_api, NULL};
-    static const struct http_api *const device[] = {&device_https_api, NULL};
-    static const struct http_api *const admin[] = {&admin_socket_api, NULL};
-    static const struct http_api *const admin_http[] = {&admin_http_api, NULL};
-    static const struct http_api *const metrics[] = {&admin_metrics_api, NULL};
-    const struct settings *s = &daemon->settings;
-    char *admin_address = xasprintf("unix:%s", daemon->admin_socket);
-
-    take_device_limits(daemon);
-    daemon->server = http_server_new(daemon->base, &s->limits);
-    daemon->device_server = http_server_new(daemon->base, &daemon->device_limits);
-    daemon->admin_server = http_server_new(daemon->base, &s->limits);
-    if (*s->api.listen_https)
-        daemon->api_tls = load_tls(daemon, s->api.tls_certificate, s->api.tls_key);
-    if (*s->device.listen_https)
-        daemon->device_tls = load_tls(
-            daemon,
-            *s->device.tls_certificate ? s->device.tls_certificate : s->api.tls_certificate,
-            *s->device.tls_key ? s->device.tls_key : s->api.tls_key);
-    const struct {
-        struct http_server *server;
-        struct http_listener_config config;
-        const char *setting;
-    } wanted[] = {
-        {daemon->server, {"api", s->api.listen_http, 0, NULL, api}, "api.listen_http"},
-        {daemon->server, {"api-tls", s->api.listen_https, 0, daemon->api_tls, api},
-         "api.listen_https"},
-        {daemon->device_server, {"device", s->device.listen_http, 0, NULL, device},
-         "device.listen_http"},
-        {daemon->device_server,
-         {"device-tls", s->device.listen_https, 0, daemon->device_tls, device},
-         "device.listen_https"},
-        {daemon->admin_server, {"admin", admin_address, 0660, NULL, admin}, "admin.socket"},
-        {daemon->admin_server, {"admin-http", s->admin.listen_http, 0, NULL, admin_http},
-         "admin.listen_http"},
-        {daemon->admin_server, {"metrics", s->metrics.listen_http, 0, NULL, metrics},
-         "metrics.listen_http"},
-    };
-
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
-        if (*wanted[i].config.address)
-            listen_at(daemon, wanted[i].server, &wanted[i].config, wanted[i].setting);
-    }
-    free(admin_address);
-}
-
 /* ---- what the admin listener asks ---- */
 
 static bool is_ready(const char **why_not, void *arg)
@@ -318,20 +217,6 @@ static bool is_ready(const char **why_not, void *arg)
                : !daemon->is_redis_ready ? "waiting for Redis"
                                          : "";
     return !**why_not;
-}
-
-static void write_listeners(const struct daemon *daemon, struct json_writer *w)
-{
-    json_key(w, "listeners");
-    json_array(w);
-    for (size_t i = 0; i < daemon->listener_count; i++) {
-        json_object(w);
-        json_member_text(w, "name", daemon->configs[i].name);
-        json_member_text(w, "address", http_listener_address(daemon->listeners[i]));
-        json_member_bool(w, "tls", daemon->configs[i].tls != NULL);
-        json_object_end(w);
-    }
-    json_array_end(w);
 }
 
 static void write_status(struct json_writer *w, void *arg)
@@ -349,50 +234,19 @@ static void write_status(struct json_writer *w, void *arg)
     json_member_i64(w, "inFlight", (int64_t)redis_in_flight(daemon->redis));
     json_member_i64(w, "partitions", daemon->core->partition_count);
     json_object_end(w);
-    write_listeners(daemon, w);
+    listeners_write(daemon->listeners, w);
     json_member_i64(w, "connections",
-                    (int64_t)(http_server_connections(daemon->server) +
-                              http_server_connections(daemon->device_server)));
+                    (int64_t)listeners_connections(daemon->listeners));
     json_key(w, "push");
     push_write_status(daemon->push, w);
 }
 
-static size_t open_descriptors(void)
-{
-    size_t count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-
-    while (dir && readdir(dir))
-        count++;
-    if (dir)
-        closedir(dir);
-    return count > 3 ? count - 3 : 0; /* ".", "..", and the directory itself */
-}
-
-static double resident_bytes(void)
-{
-    long pages = 0;
-    FILE *in = fopen("/proc/self/statm", "re");
-
-    if (in && fscanf(in, "%*s %ld", &pages) != 1)
-        pages = 0;
-    if (in)
-        fclose(in);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
-
 static void refresh_metrics(void *arg)
 {
-    struct rusage usage;
-
     (void)arg;
-    getrusage(RUSAGE_SELF, &usage);
-    metric_set(M_PROCESS_CPU,
-               (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
-               NULL);
-    metric_set(M_PROCESS_RSS, resident_bytes(), NULL);
-    metric_set(M_PROCESS_FDS, (double)open_descriptors(), NULL);
+    metric_set(M_PROCESS_CPU, process_cpu_seconds(), NULL);
+    metric_set(M_PROCESS_RSS, (double)process_resident_bytes(), NULL);
+    metric_set(M_PROCESS_FDS, (double)process_open_descriptors(), NULL);
     metric_set(M_LOG_LOST, (double)log_lost_lines(), NULL);
 }
 
@@ -421,9 +275,7 @@ static void free_parts(struct daemon *daemon)
         return;
     for (size_t i = 2; i < sizeof(daemon->signals) / sizeof(*daemon->signals); i++)
         event_del(daemon->signals[i]); /* reload and status would look at them */
-    http_server_free(daemon->server);
-    http_server_free(daemon->device_server);
-    http_server_free(daemon->admin_server);
+    listeners_free(daemon->listeners);
     redis_free(daemon->reader);
     redis_free(daemon->redis);
     push_free(daemon->push);
@@ -463,10 +315,8 @@ static void stop(struct daemon *daemon)
 {
     log_info("stop", "state=stopping");
     daemon->is_stopping = true;
-    daemon->stops_waited_for = 4;
-    http_server_stop(daemon->server, STOP_TIMEOUT_MS, part_stopped, daemon);
-    http_server_stop(daemon->device_server, STOP_TIMEOUT_MS, part_stopped, daemon);
-    http_server_stop(daemon->admin_server, STOP_TIMEOUT_MS, part_stopped, daemon);
+    daemon->stops_waited_for = 2;
+    listeners_stop(daemon->listeners, STOP_TIMEOUT_MS, part_stopped, daemon);
     push_stop(daemon->push, STOP_TIMEOUT_MS, part_stopped, daemon);
 }
 
@@ -490,15 +340,6 @@ static void say_needs_restart(const char *key, void *arg)
     log_warn("reload", "key=%s state=unchanged reason=%s", key, "takes a restart");
 }
 
-static void reload_tls(struct tls_server *tls, const char *name)
-{
-    char *error = NULL;
-
-    if (tls && tls_server_reload(tls, &error) < 0)
-        log_error("reload", "certificate=%s state=unchanged reason=%s", name, error);
-    free(error);
-}
-
 static int open_log(const struct settings *settings)
 {
     return log_open((enum log_level)settings->log.level, settings->log.format == 1,
@@ -516,10 +357,8 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
     if (options_load_settings(&daemon->options, &fresh, &source) == 0) {
         settings_apply_reloadable(settings_table, &fresh, &daemon->settings, say_needs_restart,
                                   daemon);
-        take_device_limits(daemon);
         core_settings_changed(daemon->core);
-        reload_tls(daemon->api_tls, "api");
-        reload_tls(daemon->device_tls, "device");
+        listeners_reload(daemon->listeners);
         resolver_reload(daemon->resolver);
         if (open_log(&daemon->settings) < 0)
             log_error("reload", "file=%s reason=%s", daemon->settings.log.file, strerror(errno));
@@ -543,8 +382,7 @@ static void on_status_signal(evutil_socket_t number, short what, void *arg)
              "ready=%s connections=%zu redis_in_flight=%zu partitions=%zu events=%zu queued=%zu "
              "in_flight=%zu invalid_urls=%zu",
              daemon->is_redis_ready ? "yes" : "no",
-             http_server_connections(daemon->server) +
-                 http_server_connections(daemon->device_server),
+             listeners_connections(daemon->listeners),
              daemon->redis ? redis_in_flight(daemon->redis) : 0, figures.partitions,
              figures.events, figures.queued, figures.in_flight, figures.invalid_urls);
 }
@@ -569,6 +407,12 @@ static void take_signals(struct daemon *daemon)
 
 /* ---- main ---- */
 
+static void log_libevent(int severity, const char *message)
+{
+    if (severity >= EVENT_LOG_WARN)
+        log_warn("libevent", "message=%s", message);
+}
+
 static struct event_base *new_event_base(void)
 {
     struct event_config *config = event_config_new();
@@ -579,17 +423,6 @@ static struct event_base *new_event_base(void)
     base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
-}
-
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-        log_info("start", "descriptors=%llu", (unsigned long long)limit.rlim_cur);
-    }
 }
 
 static char *instance_id(const struct settings *settings)
@@ -627,7 +460,10 @@ static void load_settings(struct daemon *daemon, int argc, char **argv)
 
 static void start(struct daemon *daemon)
 {
-    raise_descriptor_limit();
+    char *error = NULL;
+
+    log_info("start", "descriptors=%llu",
+             (unsigned long long)process_raise_descriptor_limit());
     daemon->started_ms = clock_tick_ms();
     daemon->base = new_event_base();
     daemon->data_dir = data_directory(&daemon->settings);
@@ -637,7 +473,10 @@ static void start(struct daemon *daemon)
     daemon->admin_socket = admin_socket_path(&daemon->settings, daemon->data_dir);
     start_core(daemon);
     prepare_admin(daemon);
-    start_listeners(daemon);
+    daemon->listeners = listeners_new(daemon->base, &daemon->settings, daemon->admin_socket,
+                                      daemon->policy, &error);
+    if (!daemon->listeners)
+        die(daemon, "listen", error);
 }
 
 static void end(struct daemon *daemon)
@@ -646,8 +485,6 @@ static void end(struct daemon *daemon)
     resolver_free(daemon->resolver);
     netpolicy_free(daemon->policy);
     embedded_free(daemon->embedded);
-    tls_server_free(daemon->api_tls);
-    tls_server_free(daemon->device_tls);
     unlink(daemon->admin_socket);
     for (size_t i = 0; i < sizeof(daemon->signals) / sizeof(*daemon->signals); i++)
         event_free(daemon->signals[i]);
@@ -666,6 +503,7 @@ int main(int argc, char **argv)
     struct daemon daemon = {0};
 
     srandom((unsigned)clock_tick_us());
+    event_set_log_callback(log_libevent);
     load_settings(&daemon, argc, argv);
     start(&daemon);
     if (event_base_dispatch(daemon.base) < 0)

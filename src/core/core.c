@@ -20,6 +20,7 @@ struct core *core_new(struct event_base *base, struct redis *redis,
     core->policy = policy;
     core->apps = cache_new((size_t)settings->cache_apps, app_free);
     core->subscriptions = cache_new((size_t)settings->cache_apps, subscriptions_release);
+    core->device_apps = cache_new(RATE_KEYS, free);
     core->login_rate = rate_new(0, 1000, RATE_KEYS);
     core->api_rate = rate_new(0, 1000, RATE_KEYS);
     core->device_rate = rate_new(0, 1000, RATE_KEYS);
@@ -44,6 +45,7 @@ void core_free(struct core *core)
         return;
     cache_free(core->apps);
     cache_free(core->subscriptions);
+    cache_free(core->device_apps);
     rate_free(core->login_rate);
     rate_free(core->api_rate);
     rate_free(core->device_rate);

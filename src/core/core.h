@@ -48,6 +48,7 @@ struct core {
     uint32_t partition_count;       /* 0 until it has been read from Redis */
     struct cache *apps;             /* app.c: appId -> application */
     struct cache *subscriptions;    /* subscription.c: appId -> its subscriptions */
+    struct cache *device_apps;      /* report.c: device id -> application id */
     struct rate *login_rate, *api_rate, *device_rate, *app_report_rate;
 };
 

@@ -74,6 +74,8 @@ static void secret_read(enum redis_status status, const redisReply *reply, void 
         login->cb(ERR_DEVICE_AUTH, NULL, login->arg);
         return;
     }
+    report_remember_app(login->core, login->device_id,
+                        redis_reply_str(redis_reply_at(reply, 2)));
     login->secret = arena_str(login->arena, secret);
     store_token(login);
 }
@@ -86,9 +88,9 @@ void device_login(struct core *core, struct arena *arena, struct str device_id,
 
     *login = (struct login){.core = core, .arena = arena, .device_id = device_id,
                             .timestamp = timestamp, .password = password, .cb = cb, .arg = arg};
-    redis_command(core->redis, 4,
+    redis_command(core->redis, 5,
                   (struct str[]){STR("HMGET"),
                                  key_device(&key, partition_of(core, device_id), device_id),
-                                 STR("secret"), STR("mute")},
+                                 STR("secret"), STR("mute"), STR("app")},
                   secret_read, login);
 }

@@ -18,7 +18,7 @@ enum error {
 
 struct error_form {
     int status;
-    const char *code, *text;
+    const char *code, *text; /* some v5 texts have a %s, for the limit that was reached */
 };
 
 const struct error_form *error_v1(enum error error);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define SERVICE_ID_MAX 256
+#define DEVICE_APP_LIFE_MS 3600000
 /* Each service of a report is a notification of its own to some subscribers. */
 #define SERVICES_MAX 1000
 
@@ -46,13 +47,35 @@ static void woken(enum error error, void *arg)
         send_report(report);
 }
 
+/* The limit per application needs to know whose device it is before Redis is asked: it is learned
+ * with the device's login, or with its first report here. */
+void report_remember_app(struct core *core, struct str device_id, struct str app_id)
+{
+    if (core->settings->app_report_limit > 0 && !cache_get(core->device_apps, device_id))
+        cache_put(core->device_apps, device_id, str_dup(app_id), DEVICE_APP_LIFE_MS);
+}
+
+enum error report_check_rate(struct core *core, struct str device_id)
+{
+    const char *app_id;
+
+    if (!rate_allows(core->device_rate, device_id))
+        return ERR_THROTTLED;
+    if (core->settings->app_report_limit == 0)
+        return ERR_OK;
+    app_id = cache_get(core->device_apps, device_id);
+    return app_id && !rate_allows(core->app_report_rate, str_of(app_id)) ? ERR_APP_REPORT_RATE
+                                                                         : ERR_OK;
+}
+
 static void reported(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct report *report = arg;
 
     if (status != REDIS_DONE) {
         report->cb(ERR_INTERNAL, report->arg);
-    } else if (redis_reply_is(reply, "OK")) {
+    } else if (reply->type == REDIS_REPLY_STRING) {
+        report_remember_app(report->core, report->device_id, redis_reply_str(reply));
         report->cb(ERR_OK, report->arg);
     } else if (redis_reply_is(reply, "ASLEEP") && !report->was_asleep) {
         report->was_asleep = true;

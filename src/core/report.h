@@ -31,6 +31,10 @@ void report_message(struct core *core, struct arena *arena, struct str device_id
                     const struct report_source *source, struct str body, device_done_cb cb,
                     void *arg);
 
+/* Counts one request of the device: ERR_OK, ERR_THROTTLED, or ERR_APP_REPORT_RATE. */
+enum error report_check_rate(struct core *core, struct str device_id);
+void report_remember_app(struct core *core, struct str device_id, struct str app_id);
+
 /* Is it this device's token? For answers that must not depend on the body. ERR_OK,
  * ERR_TOKEN_INVALID. */
 void report_check_token(struct core *core, struct arena *arena, struct str device_id,

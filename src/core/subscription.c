@@ -1,6 +1,5 @@
 #include "core/subscription.h"
 
-#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/decimal.h"
 #include "base/json.h"
@@ -111,16 +110,14 @@ static bool subscription_from_json(struct arena *arena, struct str text,
     subscription->index_key = json_get_str(json, "key");
     return subscription->id.len && subscription->type.len && subscription->url.len &&
            subscription->channel.len && subscription->index_key.len &&
-           json_get_i64(json, "created", &subscription->created_ms);
+           json_get_i64(json, "order", &subscription->order);
 }
 
-static int by_age(const void *a, const void *b)
+static int by_order(const void *a, const void *b)
 {
     const struct subscription *x = a, *y = b;
 
-    if (x->created_ms != y->created_ms)
-        return x->created_ms < y->created_ms ? -1 : 1;
-    return strcmp(x->id.p, y->id.p);
+    return (x->order > y->order) - (x->order < y->order);
 }
 
 static struct subscriptions *list_from_reply(const redisReply *reply)
@@ -139,7 +136,7 @@ static struct subscriptions *list_from_reply(const redisReply *reply)
                       STR_ARG(redis_reply_str(redis_reply_at(reply, i - 1))));
     }
     if (subscriptions->count)
-        qsort(list, subscriptions->count, sizeof(*list), by_age);
+        qsort(list, subscriptions->count, sizeof(*list), by_order);
     subscriptions->list = list;
     subscriptions->arena = arena;
     subscriptions->references = 1;
@@ -249,7 +246,7 @@ static void subscription_stored(enum redis_status status, const redisReply *repl
     creation->cb(error, STR_NONE, creation->arg);
 }
 
-/* The id and the time are filled in by the script: it keeps those of a subscription it replaces. */
+/* The id and the order are filled in by the script: it keeps those of a subscription it replaces. */
 static struct str subscription_json(struct creation *creation, struct str key)
 {
     const struct subscription_request *wanted = &creation->wanted;
@@ -258,7 +255,7 @@ static struct str subscription_json(struct creation *creation, struct str key)
 
     json_object(w);
     json_member_text(w, "id", "@ID@");
-    json_member_raw(w, "created", STR("@TIME@"));
+    json_member_raw(w, "order", STR("@ORDER@"));
     json_member_str(w, "type", wanted->type);
     json_member_str(w, "url", wanted->url);
     json_member_str(w, "channel", wanted->channel);
@@ -278,7 +275,7 @@ static void store_subscription(struct creation *creation)
                       ? (size_t)core->settings->urls_per_app
                       : TYPE_COUNT * 2; /* channels */
     struct key app, subscriptions, index;
-    struct decimal limit, now;
+    struct decimal limit;
     struct str keys[] = {key_app(&app, wanted->app_id),
                          key_app_subscriptions(&subscriptions, wanted->app_id),
                          key_app_subscription_index(&index, wanted->app_id)};
@@ -290,10 +287,9 @@ static void store_subscription(struct creation *creation)
         wanted->url,
         same_type == SAME_TYPE_REPLACE ? STR("replace") : STR("conflict"),
         decimal_str(&limit, (int64_t)most),
-        decimal_str(&now, clock_now_ms()),
     };
 
-    redis_script(core->redis, &script_subscribe, 3, keys, 7, args, subscription_stored, creation);
+    redis_script(core->redis, &script_subscribe, 3, keys, 6, args, subscription_stored, creation);
 }
 
 static bool is_same_host(struct str a, struct str b)

@@ -18,7 +18,7 @@ enum subscription_same_type { SAME_TYPE_REPLACE, SAME_TYPE_CONFLICT, SAME_TYPE_F
 
 struct subscription {
     struct str id, type, url, channel, index_key;
-    int64_t created_ms;
+    int64_t order; /* of creation, within the application */
 };
 
 struct subscriptions {

@@ -22,20 +22,33 @@ static struct core *core_of(const struct call *call)
 
 /* ---- errors ---- */
 
-static void write_error(struct json_writer *w, enum error error)
+static void write_error(struct json_writer *w, enum error error, const char *text)
 {
-    const struct error_form *form = error_v5(error);
-
     json_object(w);
-    json_member_text(w, "error_code", form->code);
-    json_member_text(w, "error_msg", form->text);
+    json_member_text(w, "error_code", error_v5(error)->code);
+    json_member_text(w, "error_msg", text);
     json_object_end(w);
+}
+
+/* Some texts say which limit was reached. */
+static const char *error_text(struct call *call, enum error error)
+{
+    struct arena *arena = call_arena(call);
+
+    int64_t limit = error == ERR_APP_REPORT_RATE ? core_of(call)->settings->app_report_limit
+                                                 : CHILDREN_MAX;
+    const char *text = error_v5(error)->text;
+    const char *place = strstr(text, "%s");
+
+    return place ? arena_printf(arena, "%.*s%lld%s", (int)(place - text), text, (long long)limit,
+                                place + 2)
+                 : text;
 }
 
 static void fail(struct call *call, enum error error)
 {
     json_writer_reset(call_json(call));
-    write_error(call_json(call), error);
+    write_error(call_json(call), error, error_text(call, error));
     call_reply_json(call, error_v5(error)->status);
 }
 
@@ -52,11 +65,11 @@ static void refuse(struct json_writer *w, int status)
 
     for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
         if (errors[i].status == status) {
-            write_error(w, errors[i].error);
+            write_error(w, errors[i].error, error_v5(errors[i].error)->text);
             return;
         }
     }
-    write_error(w, ERR_INTERNAL);
+    write_error(w, ERR_INTERNAL, error_v5(ERR_INTERNAL)->text);
 }
 
 /* ---- login ---- */
@@ -155,16 +168,18 @@ static bool may_report(struct call *call)
 {
     struct str device_id = call_path_param(call, "device_id");
     struct str token = call_header(call, "access_token");
+    enum error error;
 
     if (!str_is_id(device_id, KEY_ID_MAX) || token.len < 1 || token.len > 256) {
         metric_add(M_REPORTS, 1, "https", "refused", NULL);
         fail(call, ERR_TOKEN_INVALID);
         return false;
     }
-    if (!rate_allows(core_of(call)->device_rate, device_id)) {
+    error = report_check_rate(core_of(call), device_id);
+    if (error) {
         metric_add(M_REPORTS, 1, "https", "throttled", NULL);
-        metric_add(M_THROTTLED, 1, "device", NULL, NULL);
-        fail(call, ERR_THROTTLED);
+        metric_add(M_THROTTLED, 1, error == ERR_THROTTLED ? "device" : "app_reports", NULL, NULL);
+        fail(call, error);
         return false;
     }
     if (call_body(call).len > REPORT_MAX_BYTES) {

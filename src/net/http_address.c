@@ -51,37 +51,34 @@ static bool parse_ipv6(const char *host, uint16_t port, struct http_address *add
     return inet_pton(AF_INET6, host, &in6->sin6_addr) == 1;
 }
 
+static bool parse_host(struct str host, uint16_t port, struct http_address *address)
+{
+    bool is_ipv6 = str_starts_with(host, STR("[")) && str_ends_with(host, STR("]"));
+    char text[INET6_ADDRSTRLEN];
+
+    if (is_ipv6)
+        host = str_n(host.p + 1, host.len - 2);
+    if (host.len == 0 || host.len >= sizeof(text))
+        return false;
+    memcpy(text, host.p, host.len);
+    text[host.len] = '\0';
+    return is_ipv6 ? parse_ipv6(text, port, address) : parse_ipv4(text, port, address);
+}
+
 const char *http_address_parse(const char *text, struct http_address *address)
 {
     const char *colon = strrchr(text, ':');
-    char host[INET6_ADDRSTRLEN];
-    size_t host_len = colon ? (size_t)(colon - text) : 0;
+    struct str host = colon ? str_n(text, (size_t)(colon - text)) : STR("[::]");
     uint64_t port;
-    bool is_good;
 
     memset(address, 0, sizeof(*address));
     if (str_starts_with(str_of(text), STR("unix:")))
-        return parse_unix(str_of(text + 5), address);
-    if (!str_to_u64(str_of(colon ? colon + 1 : text), 65535, &port))
+        return parse_unix(str_of(text + strlen("unix:")), address);
+    if (!str_to_u64(str_of(colon ? colon + 1 : text), 65535, &port) ||
+        !parse_host(host, (uint16_t)port, address))
         return NOT_AN_ADDRESS;
-    if (!colon) {
-        address->is_any = true;
-        return parse_ipv6("::", (uint16_t)port, address) ? NULL : NOT_AN_ADDRESS;
-    }
-    if (host_len > 2 && text[0] == '[' && text[host_len - 1] == ']') {
-        text++;
-        host_len -= 2;
-        is_good = true;
-    } else {
-        is_good = false;
-    }
-    if (host_len == 0 || host_len >= sizeof(host))
-        return NOT_AN_ADDRESS;
-    memcpy(host, text, host_len);
-    host[host_len] = '\0';
-    is_good = is_good ? parse_ipv6(host, (uint16_t)port, address)
-                      : parse_ipv4(host, (uint16_t)port, address);
-    return is_good ? NULL : NOT_AN_ADDRESS;
+    address->is_any = !colon;
+    return NULL;
 }
 
 const char *http_address_check(const char *text)

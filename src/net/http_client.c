@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/http_answer.h"
+#include "net/http_link.h"
 #include "net/tls.h"
 
 #include <assert.h>
@@ -28,14 +29,8 @@
 #include <event2/event_struct.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
-#include <event2/keyvalq_struct.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
 enum state {
     STATE_IDLE,     /* also before the first request */
@@ -44,12 +39,10 @@ enum state {
     STATE_DEAD,
 };
 
-#define NO_TIMER          INT64_MAX
-#define INPUT_SLACK       16384 /* what one read may bring beyond the limits */
-#define UNACKNOWLEDGED_MS 15000 /* TCP gives up a peer that acknowledges nothing for so long */
+#define NO_TIMER    INT64_MAX
+#define INPUT_SLACK 16384 /* what one read may bring beyond the limits */
 
 struct http_client {
-    struct event_base *base;
     struct evhttp_connection *connection; /* NULL: given up */
     struct bufferevent *bev;              /* the connection's */
     SSL *ssl;                             /* bev's; NULL = plain */
@@ -155,15 +148,9 @@ static void fail(struct http_client *client, enum http_outcome outcome, const ch
     report_failure(client);
 }
 
-static bool is_own_fault(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
-           error == EADDRNOTAVAIL;
-}
-
 static void note_connect_failure(struct http_client *client, int error)
 {
-    if (is_own_fault(error))
+    if (http_link_is_own_fault(error))
         note_failure(client, HTTP_OWN_FAULT, strerror(error));
     else if (client->ssl && BIO_number_written(SSL_get_wbio(client->ssl)) > 0)
         note_failure(client, HTTP_TLS_FAILED, tls_failure_reason(client->ssl, client->bev));
@@ -195,17 +182,6 @@ static void set_deadline(struct http_client *client, int64_t delay_ms)
         start_timer(client, now, look_after_ms);
 }
 
-static bool is_tcp_connecting(struct http_client *client)
-{
-    struct tcp_info info;
-    socklen_t size = sizeof(info);
-
-    if (client->is_connected)
-        return false;
-    return getsockopt(bufferevent_getfd(client->bev), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-           info.tcpi_state == TCP_SYN_SENT;
-}
-
 static void on_deadline(struct http_client *client, int64_t now)
 {
     bool is_over = now >= client->deadline;
@@ -213,7 +189,8 @@ static void on_deadline(struct http_client *client, int64_t now)
     if (client->state == STATE_DRAINING && is_over) {
         drop_connection(client);
         become_closed(client);
-    } else if (client->state == STATE_WAITING && is_tcp_connecting(client)) {
+    } else if (client->state == STATE_WAITING && !client->is_connected &&
+               http_link_is_connecting(client->bev)) {
         fail(client, HTTP_CONNECT_FAILED, strerror(ETIMEDOUT));
     } else if (client->state == STATE_WAITING && is_over) {
         fail(client, HTTP_TIMED_OUT,
@@ -286,19 +263,12 @@ static void on_connect_event(struct bufferevent *bev, short what, void *arg)
 /* After evhttp has begun to connect. */
 static void watch_connecting(struct http_client *client)
 {
-    int fd = bufferevent_getfd(client->bev);
-    int on = 1;
-    unsigned limit_ms = UNACKNOWLEDGED_MS;
-
     bufferevent_getcb(client->bev, NULL, NULL, &client->evhttp_connect_cb, NULL);
-    if (!client->evhttp_connect_cb || fd < 0) /* failed at once: on_kick reports it */
+    if (!client->evhttp_connect_cb) /* failed at once: on_kick reports it */
         return;
     bufferevent_setcb(client->bev, NULL, NULL, on_connect_event, client);
     bufferevent_set_timeouts(client->bev, NULL, NULL);
-    /* Each of these is only an improvement. */
-    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit_ms, sizeof(limit_ms));
+    http_link_tune(client->bev);
 }
 
 /* The answer */
@@ -464,47 +434,10 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
 
 /* New clients */
 
-static struct bufferevent *new_bufferevent(const struct http_client_config *config)
-{
-    struct bufferevent *bev;
-
-    if (!config->ssl)
-        return bufferevent_socket_new(config->base, -1, BEV_OPT_CLOSE_ON_FREE);
-    /* Deferred: evhttp may reset the connection in a callback, which libevent's TLS would not
-     * survive in the middle of its reading. */
-    bev = bufferevent_openssl_socket_new(config->base, -1, config->ssl, BUFFEREVENT_SSL_CONNECTING,
-                                         BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-    if (bev)
-        bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
-    return bev;
-}
-
-static void open_connection(struct http_client *client, const struct http_client_config *config)
-{
-    char host[NI_MAXHOST], port[NI_MAXSERV];
-    socklen_t size = config->address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                                            : sizeof(struct sockaddr_in);
-
-    client->bev = new_bufferevent(config);
-    if (!client->bev || getnameinfo(config->address, size, host, sizeof(host), port, sizeof(port),
-                                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        abort(); /* no memory, or an address of no family that the resolver gives */
-    client->connection = evhttp_connection_base_bufferevent_new(
-        config->base, NULL, client->bev, host, (uint16_t)strtoul(port, NULL, 10));
-    if (!client->connection)
-        abort();
-    evhttp_connection_set_retries(client->connection, 0);
-    evhttp_connection_set_max_headers_size(client->connection, config->max_response_header_bytes);
-    evhttp_connection_set_max_body_size(client->connection, config->discard_body_bytes);
-    evhttp_connection_set_closecb(client->connection, on_close, client);
-    evbuffer_add_cb(bufferevent_get_input(client->bev), on_input, client);
-}
-
 struct http_client *http_client_new(const struct http_client_config *config)
 {
     struct http_client *client = xcalloc(1, sizeof(*client));
 
-    client->base = config->base;
     client->ssl = config->ssl;
     client->authority = xstrdup(config->authority);
     client->user_agent = xstrdup(config->user_agent);
@@ -520,27 +453,16 @@ struct http_client *http_client_new(const struct http_client_config *config)
     client->born_at = client->idle_since = clock_tick_ms();
     evtimer_assign(&client->timer, config->base, on_timer, client);
     event_assign(&client->kick, config->base, -1, 0, on_kick, client);
-    open_connection(client, config);
+    client->connection = http_link_new(config->base, config->address, config->ssl);
+    client->bev = evhttp_connection_get_bufferevent(client->connection);
+    evhttp_connection_set_max_headers_size(client->connection, config->max_response_header_bytes);
+    evhttp_connection_set_max_body_size(client->connection, config->discard_body_bytes);
+    evhttp_connection_set_closecb(client->connection, on_close, client);
+    evbuffer_add_cb(bufferevent_get_input(client->bev), on_input, client);
     return client;
 }
 
 /* Sending */
-
-/* An idle connection must have nothing to read: what is there can't belong to the next request. */
-static bool is_quiet(struct http_client *client)
-{
-    char byte;
-
-    if (client->ssl) { /* readable bytes may be a session ticket, so OpenSSL has to look */
-        int n = SSL_peek(client->ssl, &byte, 1);
-        int error = SSL_get_error(client->ssl, n);
-
-        ERR_clear_error();
-        return n <= 0 && error == SSL_ERROR_WANT_READ;
-    }
-    return recv(bufferevent_getfd(client->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
-}
 
 static struct evhttp_request *new_request(struct http_client *client,
                                           const struct http_header *headers, size_t header_count,
@@ -566,6 +488,12 @@ static struct evhttp_request *new_request(struct http_client *client,
     return request;
 }
 
+/* Within a millisecond of the last answer asking the kernel would tell nothing new. */
+static bool is_still_good(struct http_client *client)
+{
+    return client->idle_since == clock_tick_ms() || http_link_is_quiet(client->bev);
+}
+
 void http_client_post(struct http_client *client, const char *target,
                       const struct http_header *headers, size_t header_count, struct str body,
                       int64_t timeout_ms, http_result_cb cb, void *arg)
@@ -577,7 +505,7 @@ void http_client_post(struct http_client *client, const char *target,
     client->answer_bytes = 0;
     client->evhttp_error = EVREQ_HTTP_EOF;
     client->requests++;
-    if (client->is_connected && client->idle_since != clock_tick_ms() && !is_quiet(client)) {
+    if (client->is_connected && !is_still_good(client)) {
         note_failure(client, HTTP_RESET, "idle connection closed by the peer");
         event_active(&client->kick, EV_TIMEOUT, 1);
         return;
@@ -590,7 +518,7 @@ void http_client_post(struct http_client *client, const char *target,
         abort();
     client->depth--;
     client->is_posting = false;
-    if (client->is_connected)
+    if (client->is_connected) /* write now: saves the loop from asking epoll whether we may */
         event_active(&client->bev->ev_write, EV_WRITE, 1);
     else
         watch_connecting(client);

@@ -5,7 +5,8 @@
  * reported then, once. What follows of the body is read and thrown away within discard limits so
  * that the connection can be used again; more, or slower, closes it. idle(arg) tells when the
  * connection may take the next request; closed(arg) when it is of no more use (after which the
- * owner calls http_client_free). Neither is called from inside http_client_post.
+ * owner calls http_client_free). Neither is called from inside http_client_post. The process must
+ * ignore SIGPIPE.
  */
 #ifndef NET_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_H

@@ -2,13 +2,13 @@
  * HTTP serving: listeners over evhttp, routes, limits.
  *
  * A listener serves one or more APIs; the API of a request is the one with the longest matching
- * path prefix, and unknown prefixes belong to the listener's first API. All refusals (malformed
- * head 400, unknown path 404, wrong method 405 with Allow, no length 411, body 413, head 431, too
- * many requests in flight 503) are answered as JSON by the API's refuse().
+ * path prefix, and unknown prefixes belong to the listener's first API. All refusals are answered
+ * as JSON by the API's refuse(): 400 malformed head, chunk or escape, 404 unknown path, 405 wrong
+ * method (with Allow; HEAD too, without a body), 408 deadline, 411 no length, 413 body, 417 Expect,
+ * 431 head, 501 transfer encoding, 503 too many requests in flight, 505 version.
  *
  * evhttp parses leniently and without limits on time, so each connection has a guard that watches
- * the raw bytes first (http_guard.h): it enforces head and body sizes, deadlines, one Content-Length,
- * no blank before a colon, no Content-Length beside Transfer-Encoding.
+ * the raw bytes first (http_guard.h); what it refuses ends the connection after the answer.
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H
@@ -19,7 +19,8 @@
 struct http_limits {
     int64_t header_bytes, body_bytes;
     int64_t connections;             /* all listeners of this server together */
-    int64_t connections_per_address; /* 0 = no limit; unix sockets are not counted */
+    /* 0 = no limit; unix sockets are not counted; of IPv6 a /64 network counts as one address */
+    int64_t connections_per_address;
     int64_t requests_in_flight;      /* over it: 503 */
     int64_t header_timeout_ms; /* from accept, or the first byte of a request, to the head's end */
     int64_t body_timeout_ms;   /* from the head's end to the body's end; also for writing answers */
@@ -39,15 +40,18 @@ struct http_server;
 struct http_listener;
 struct tls_server;
 
-/* limits are read at each use: a reload that changes them in place takes effect at once. */
+/* limits are read at each use until http_server_free: a reload that changes them in place takes
+ * effect at once. SIGPIPE must be ignored by the process. */
 struct http_server *http_server_new(struct event_base *base, const struct http_limits *limits);
 
 struct http_listener_config {
     const char *name;    /* label in metrics and log: "api", "device", "admin" */
-    const char *address; /* "127.0.0.1:8080", "[::]:8743", "8743" (all addresses), "unix:/path" */
+    const char *address; /* "127.0.0.1:8080", "[::]:8743" (IPv6 alone), "8743" (all addresses, of IPv6
+                            and IPv4), "unix:/path" */
     int unix_mode;       /* permissions of a unix socket, e.g. 0660; a stale socket is replaced */
     struct tls_server *tls;              /* NULL = plain; not owned */
-    const struct http_api *const *apis;  /* NULL-terminated */
+    /* NULL-terminated, at least one. The APIs and their tables outlive the last call. */
+    const struct http_api *const *apis;
 };
 
 /* Binds and listens. NULL, with a text of what is wrong in *error (free() it). Port 0 binds any
@@ -67,7 +71,9 @@ const char *http_address_check(const char *address);
  * closed now; drained(arg) is called once when none is left or after timeout_ms. */
 void http_server_stop(struct http_server *server, int64_t timeout_ms, void (*drained)(void *arg),
                       void *arg);
-void http_server_free(struct http_server *server); /* pending calls are answered into the void */
+/* Closes what is left. Calls may still be pending: their answers go into the void, also later. Not
+ * from inside of a handler or enter(). */
+void http_server_free(struct http_server *server);
 size_t http_server_connections(const struct http_server *server);
 
 #endif

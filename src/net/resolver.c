@@ -170,10 +170,8 @@ static const char *failure_text(int error)
     case EVUTIL_EAI_NONAME:
     case EVUTIL_EAI_NODATA:
         return "name not found";
-    case EVUTIL_EAI_AGAIN:
-        return "name server failed or did not answer";
-    default:
-        return "name could not be resolved";
+    default: /* evdns doesn't tell silence from refusal here */
+        return "the name servers failed or did not answer";
     }
 }
 
@@ -207,7 +205,7 @@ static void on_addresses(int error, struct evutil_addrinfo *list, void *arg)
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
-    static const struct resolver_answer answer = {.error = "no answer from the name servers"};
+    static const struct resolver_answer answer = {.error = "the name servers did not answer"};
     struct lookup *lookup = arg;
 
     (void)fd;

@@ -17,6 +17,12 @@ struct tls_server {
     int min_version;
 };
 
+static bool means_no_pem(unsigned long code)
+{
+    return (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) ||
+           (ERR_GET_LIB(code) == ERR_LIB_OSSL_DECODER && ERR_GET_REASON(code) == ERR_R_UNSUPPORTED);
+}
+
 /* The first error of OpenSSL's queue is the cause, the others say where it was found. */
 static char *failure(const char *what, const char *file)
 {
@@ -24,7 +30,7 @@ static char *failure(const char *what, const char *file)
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
 
     ERR_clear_error();
-    if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
+    if (means_no_pem(code))
         reason = "nothing of that kind in it (PEM is expected)";
     return xasprintf("%s %s: %s", what, file, reason ? reason : "cannot be used");
 }
@@ -38,13 +44,29 @@ static char *check_readable(const char *what, const char *file)
 }
 
 /* A key with a pass phrase fails instead of asking for it at a terminal. */
-static int no_pass_phrase(char *buffer, int size, int is_writing, void *arg)
+static int note_pass_phrase(char *buffer, int size, int is_writing, void *was_asked)
 {
     (void)buffer;
     (void)size;
     (void)is_writing;
-    (void)arg;
+    *(bool *)was_asked = true;
     return 0;
+}
+
+static EVP_PKEY *read_key(const char *path, char **error)
+{
+    BIO *file = BIO_new_file(path, "r");
+    bool was_asked = false;
+    EVP_PKEY *key = NULL;
+
+    if (file)
+        key = PEM_read_bio_PrivateKey(file, NULL, note_pass_phrase, &was_asked);
+    BIO_free(file);
+    if (!key && was_asked)
+        *error = xasprintf("key %s: has a pass phrase; a key without one is needed", path);
+    else if (!key)
+        *error = failure("key", path);
+    return key;
 }
 
 static char *load_certificate(SSL_CTX *context, const struct tls_server *tls)
@@ -65,25 +87,20 @@ static char *load_certificate(SSL_CTX *context, const struct tls_server *tls)
 static char *load_key(SSL_CTX *context, const struct tls_server *tls)
 {
     char *error = check_readable("key", tls->key_file);
-    BIO *file;
     EVP_PKEY *key;
-    bool fits;
 
     if (error)
         return error;
-    file = BIO_new_file(tls->key_file, "r");
-    key = file ? PEM_read_bio_PrivateKey(file, NULL, no_pass_phrase, NULL) : NULL;
-    BIO_free(file);
+    key = read_key(tls->key_file, &error);
     if (!key)
-        return failure("key", tls->key_file);
-    fits = X509_check_private_key(SSL_CTX_get0_certificate(context), key) == 1;
-    if (fits && SSL_CTX_use_PrivateKey(context, key) != 1)
+        return error;
+    if (X509_check_private_key(SSL_CTX_get0_certificate(context), key) != 1)
+        error = xasprintf("key %s: does not belong to the certificate %s", tls->key_file,
+                          tls->certificate_file);
+    else if (SSL_CTX_use_PrivateKey(context, key) != 1)
         error = failure("key", tls->key_file);
     EVP_PKEY_free(key);
     ERR_clear_error();
-    if (!fits)
-        return xasprintf("key %s: does not belong to the certificate %s", tls->key_file,
-                         tls->certificate_file);
     return error;
 }
 

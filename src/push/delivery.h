@@ -185,8 +185,8 @@ struct http_result;
 /* An attempt is over: the rules of results, breaker, retries. */
 void target_attempt_done(struct target *target, struct lane *lane,
                          const struct http_result *result);
-/* The attempt could not be made for reasons of our own: nothing is counted. */
-void target_attempt_postponed(struct target *target, struct lane *lane);
+/* The attempt could not be made for reasons of our own: nothing is counted, and it is made again. */
+void target_attempt_postponed(struct target *target, struct lane *lane, int64_t pause_ms);
 
 /* endpoint.c: connections */
 struct endpoints *endpoints_new(struct push *push);

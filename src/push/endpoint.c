@@ -21,6 +21,8 @@
 #include "net/tls.h"
 #include <stdlib.h>
 
+#define OWN_FAULT_PAUSE_MS 500
+
 struct connection {
     struct endpoint *endpoint;
     struct http_client *client;
@@ -201,18 +203,15 @@ static bool may_try_next(const struct attempt *attempt)
            clock_tick_ms() < attempt->deadline_ms;
 }
 
-/* The connection was idle for too long and the server had closed it, which nobody can know before
- * writing: at once again on a fresh one, and nothing is counted. */
-static void again_on_fresh_connection(struct attempt *attempt)
+/* Out of descriptors, say: our own fault, so nothing is counted, and the attempt was none. */
+static void postpone(struct attempt *attempt, int64_t pause_ms)
 {
     struct target *target = attempt->target;
     struct lane *lane = attempt->lane;
-    struct delivery *head = TAILQ_FIRST(&lane->deliveries);
 
-    head->needs_fresh_connection = true;
-    head->attempts--;
+    TAILQ_FIRST(&lane->deliveries)->attempts--;
     attempt_free(attempt);
-    target_attempt_postponed(target, lane);
+    target_attempt_postponed(target, lane, pause_ms);
 }
 
 static void posted(const struct http_result *result, void *arg)
@@ -221,8 +220,15 @@ static void posted(const struct http_result *result, void *arg)
     struct delivery *head = TAILQ_FIRST(&attempt->lane->deliveries);
 
     attempt->connection = NULL; /* it reports idle or closed by itself */
+    if (result->outcome == HTTP_OWN_FAULT) {
+        postpone(attempt, OWN_FAULT_PAUSE_MS);
+        return;
+    }
     if (result->outcome == HTTP_RESET && result->was_reused && !head->needs_fresh_connection) {
-        again_on_fresh_connection(attempt);
+        /* The connection was idle for too long and the server had closed it, which nobody can know
+         * before writing: at once again on a fresh one, and nothing is counted. */
+        head->needs_fresh_connection = true;
+        postpone(attempt, 0);
         return;
     }
     if (result->outcome == HTTP_CONNECT_FAILED && may_try_next(attempt)) {
@@ -349,13 +355,8 @@ static void try_address(struct attempt *attempt)
         if (!netpolicy_allows(endpoint->all->push->policy, address))
             continue; /* one bad address does not condemn the name */
         attempt->connection = connection_new(endpoint, address);
-        if (!attempt->connection) { /* out of descriptors: our own fault, nothing is counted */
-            struct target *target = attempt->target;
-            struct lane *lane = attempt->lane;
-
-            TAILQ_FIRST(&lane->deliveries)->attempts--;
-            attempt_free(attempt);
-            target_attempt_postponed(target, lane);
+        if (!attempt->connection) {
+            postpone(attempt, OWN_FAULT_PAUSE_MS);
             return;
         }
         post(attempt);

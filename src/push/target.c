@@ -327,7 +327,7 @@ void target_attempt_done(struct target *target, struct lane *lane,
     target_wake(target);
 }
 
-void target_attempt_postponed(struct target *target, struct lane *lane)
+void target_attempt_postponed(struct target *target, struct lane *lane, int64_t pause_ms)
 {
     enum breaker_state before = target->breaker.state;
 
@@ -335,7 +335,10 @@ void target_attempt_postponed(struct target *target, struct lane *lane)
     if (before == BREAKER_PROBE) /* it was not made: the next one is due at once */
         target->breaker.state = BREAKER_DOWN;
     note_state(target, before);
-    lane_make_ready(lane, true);
+    if (pause_ms)
+        lane_pause(lane, pause_ms);
+    else
+        lane_make_ready(lane, true);
 }
 
 /* ---- once in a while ---- */

@@ -290,7 +290,7 @@ def test_the_request_is_what_receivers_expect(application, receiver, device):
     assert request.method == "POST"
     assert headers["Content-Type"] == "application/json"
     assert headers["Content-Length"] == str(len(request.body))
-    assert headers["Host"] == f"127.0.0.1:{receiver.port}"
+    assert headers["Host"] == f"{receiver.host}:{receiver.port}"
     assert re.fullmatch(r"iotpush/\S+", headers["User-Agent"])
     assert headers["X-Notify-Id"].endswith(f"-{subscription['subscriptionId']}")
     assert headers["X-Notify-Attempt"] == "1"

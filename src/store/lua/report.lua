@@ -3,20 +3,22 @@
 -- KEYS  1 device   2 shadow   3 event stream                                 {p<N>}
 -- ARGV  1 token digest, or "" when the gateway spoke   2 the gateway's id, or ""   3 now (ms)
 --       4 most shadow fields   5 event kind   6 device id   7 payload   8.. shadow field value ...
--- -> "OK" | "DENIED" | "ASLEEP" (not online yet: device_seen.lua first, nothing stored) | "FULL"
+-- -> the application's id, as a string; or a status: DENIED | ASLEEP (not online yet:
+--    device_seen.lua first, nothing stored) | FULL
 -- Not repeated by the caller: a device that got no answer sends again by itself.
+local denied = redis.status_reply('DENIED')
 local d = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'status', 'mute', 'token', 'tokenEnd',
                      'oldToken', 'oldTokenEnd', 'activated')
-if not d[1] or d[4] == 'TRUE' then return 'DENIED' end
+if not d[1] or d[4] == 'TRUE' then return denied end
 if ARGV[1] ~= '' then
   local now = tonumber(ARGV[3])
   local is_current = d[5] == ARGV[1] and now < tonumber(d[6])
   local is_previous = d[7] == ARGV[1] and now < tonumber(d[8])
-  if not is_current and not is_previous then return 'DENIED' end
+  if not is_current and not is_previous then return denied end
 elseif d[2] ~= ARGV[2] then
-  return 'DENIED'
+  return denied
 end
-if d[3] ~= 'ONLINE' or d[9] ~= '1' then return 'ASLEEP' end
+if d[3] ~= 'ONLINE' or d[9] ~= '1' then return redis.status_reply('ASLEEP') end
 
 local most = tonumber(ARGV[4])
 local fields = (#ARGV - 7) / 2
@@ -25,7 +27,7 @@ if have + fields > most then
   for i = 8, #ARGV, 2 do
     have = have + 1 - redis.call('HEXISTS', KEYS[2], ARGV[i])
   end
-  if have > most then return 'FULL' end
+  if have > most then return redis.status_reply('FULL') end
 end
 for i = 8, #ARGV, 2000 do
   redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 1999, #ARGV)))
@@ -33,4 +35,4 @@ end
 redis.call('HSET', KEYS[1], 'seen', ARGV[3])
 redis.call('XADD', KEYS[3], '*', 'e', table.concat(
   { '1', ARGV[5], d[1], ARGV[6], d[2], ARGV[3], ARGV[7] }, ' '))
-return 'OK'
+return d[1]

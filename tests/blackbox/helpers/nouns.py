@@ -83,9 +83,9 @@ class Application:
         return self.call("DELETE", target, **how)
 
     def try_probe(self, token=None):
-        """Any call that needs a token."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return self.get(f"{SUBSCRIPTIONS}?pageNo=0", headers=headers)
+        """Any call that needs a token; without one given, the newest."""
+        headers = {"app_key": self.id, "Authorization": f"Bearer {token or self.token}"}
+        return self.platform.api("GET", f"{SUBSCRIPTIONS}?pageNo=0", None, headers)
 
     def freeze(self):
         self._administer("freeze")

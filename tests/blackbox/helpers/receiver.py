@@ -5,10 +5,16 @@ A callback receiver that does what a test tells it to, per path:
     receiver.answers(Hang(), path="/slow")      no answer at all
     gate = receiver.holds("/x"); gate.open()    answers when the test says so
 
-Every request is recorded before it is answered. An answer is a status, or one of the classes here.
+Every request is recorded before it is answered. An answer is a status, one of the classes here, or
+a function that gets the request and returns one of those.
+
+Each receiver listens on a loopback address of its own: retries for a receiver that is gone never
+reach another test's.
 """
 
+import itertools
 import json
+import os
 import socket
 import ssl
 import struct
@@ -20,13 +26,22 @@ from io import BytesIO
 from .waiting import PATIENCE
 
 
+_numbers = itertools.count(os.getpid() * 64)
+
+
+def new_loopback_address():
+    number = next(_numbers)
+    return f"127.{16 + number // 62500 % 200}.{number // 250 % 250}.{number % 250 + 1}"
+
+
 class Answer:
-    def __init__(self, status=200, headers=(), body=b"ok", delay=0.0, closes=False):
+    def __init__(self, status=200, headers=(), body=b"ok", delay=0.0, closes=False, before=b""):
         self.status = status
         self.headers = dict(headers)
         self.body = body
         self.delay = delay  # seconds before the status line
         self.closes = closes
+        self.before = before  # bytes that go out first
 
     def give(self, connection):
         if connection.receiver.closing.wait(self.delay):
@@ -36,7 +51,7 @@ class Answer:
             headers["Connection"] = "close"
         head = f"HTTP/1.1 {self.status} Told\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        connection.sock.sendall(head.encode() + b"\r\n" + self.body)
+        connection.sock.sendall(self.before + head.encode() + b"\r\n" + self.body)
         return not self.closes
 
 
@@ -197,7 +212,7 @@ class _Script:
 
 
 class Receiver:
-    def __init__(self, tls=None, host="127.0.0.1", port=0, backlog=512):
+    def __init__(self, tls=None, host=None, port=0, backlog=512):
         self.tls = tls
         self.idle_limit = None  # seconds after which an idle connection is closed
         self.reads_nothing = False
@@ -208,7 +223,8 @@ class Receiver:
         self._open = {}
         self.connections = 0
         self.in_flight = self.most_in_flight = 0
-        self._listener = socket.create_server((host, port), backlog=backlog)
+        self._listener = socket.create_server((host or new_loopback_address(), port),
+                                              backlog=backlog)
         self.host, self.port = self._listener.getsockname()[:2]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -265,6 +281,9 @@ class Receiver:
                 raise AssertionError(f"{what} did not come within {timeout} s; "
                                      f"{len(self._requests)} requests, the last: {seen}")
 
+    def wait_until_all_connections_are_closed(self, timeout=PATIENCE):
+        self.wait_until(lambda: not self._open, "the end of all connections", timeout)
+
     def wait_for_connections(self, count, timeout=PATIENCE):
         self.wait_until(lambda: self.connections >= count, f"{count} connections", timeout)
 
@@ -281,6 +300,8 @@ class Receiver:
             script = self._scripts.get(request.path) or self._scripts[None]
             answer = script.next()
             self._changed.notify_all()
+        if callable(answer):
+            answer = answer(request)
         return Answer(answer) if isinstance(answer, int) else answer
 
     def answered(self):

@@ -930,6 +930,18 @@ static void a_client_may_be_freed_while_it_connects(void **state)
     assert_int_equal(world->result_count + world->idle_count + world->closed_count, 0);
 }
 
+static void a_client_may_be_freed_right_after_a_post_on_a_used_connection(void **state)
+{
+    struct world *world = *state;
+
+    expect(world, HTTP_ANSWERED, 200, true);
+    post(world);
+    http_client_free(world->client);
+    world->client = NULL;
+    turn(world, 20);
+    assert_int_equal(world->result_count, 1);
+}
+
 static void a_client_may_be_freed_while_it_waits(void **state)
 {
     struct world *world = *state;
@@ -1125,6 +1137,14 @@ static void tls_does_not_send_on_a_connection_that_has_just_ended(void **state)
     assert_true(world->results[1].was_reused);
 }
 
+static void a_tls_client_may_be_freed_right_after_a_post_on_a_used_connection(void **state)
+{
+    struct world *world = *state;
+
+    speak_tls(world, &(struct tls_story){.names = "DNS:a.example", .host = "a.example"});
+    a_client_may_be_freed_right_after_a_post_on_a_used_connection(state);
+}
+
 static void tls_interim_answers_are_skipped(void **state)
 {
     struct world *world = *state;
@@ -1214,6 +1234,7 @@ int main(void)
         STORY(a_client_may_be_freed_in_a_timeout),
         STORY(a_client_may_be_freed_when_idle_is_told),
         STORY(a_client_may_be_freed_while_it_connects),
+        STORY(a_client_may_be_freed_right_after_a_post_on_a_used_connection),
         STORY(a_client_may_be_freed_while_it_waits),
         STORY(a_client_may_be_freed_while_it_reads_the_body),
         STORY(tls_works_and_is_reused),
@@ -1228,6 +1249,7 @@ int main(void)
         STORY(a_server_that_wants_a_certificate_is_a_tls_failure),
         STORY(tls_notices_the_end_of_an_idle_connection),
         STORY(tls_does_not_send_on_a_connection_that_has_just_ended),
+        STORY(a_tls_client_may_be_freed_right_after_a_post_on_a_used_connection),
         STORY(tls_interim_answers_are_skipped),
         STORY(tls_clients_may_be_freed_in_their_callbacks),
     };

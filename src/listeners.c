@@ -1,0 +1,225 @@
+#include "listeners.h"
+
+#include "admin/admin.h"
+#include "api/v1/v1.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "device/https.h"
+#include "net/tls.h"
+#include <stdlib.h>
+
+#define MAX_LISTENERS   8
+#define DEVICE_BODY_MIN (1024 * 1024 + 64 * 1024) /* so that 1 MiB and a little is told properly */
+
+enum { API_SERVER, DEVICE_SERVER, ADMIN_SERVER, SERVER_COUNT };
+
+struct bound {
+    const char *name;
+    bool is_tls;
+    const struct http_listener *listener;
+};
+
+struct listeners {
+    const struct settings *settings;
+    struct http_limits device_limits;
+    struct http_server *servers[SERVER_COUNT];
+    struct tls_server *api_tls, *device_tls;
+    struct bound bound[MAX_LISTENERS];
+    size_t count;
+    int stops_waited_for;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+};
+
+static const struct http_api *const api[] = {&v1_api, NULL};
+static const struct http_api *const device[] = {&device_https_api, NULL};
+static const struct http_api *const admin[] = {&admin_socket_api, NULL};
+static const struct http_api *const admin_http[] = {&admin_http_api, NULL};
+static const struct http_api *const metrics[] = {&admin_metrics_api, NULL};
+
+static struct tls_server *load_tls(const struct settings *settings, const char *certificate,
+                                   const char *key, char **error)
+{
+    struct tls_server_config config = {
+        .certificate_file = certificate,
+        .key_file = key,
+        .client_ca_file = settings->api.tls_client_ca,
+        .requires_client_certificate = settings->api.tls_client_required,
+        .min_version = settings->api.tls_min_version ? TLS1_3_VERSION : TLS1_2_VERSION,
+    };
+
+    return tls_server_new(&config, error);
+}
+
+static const char *or_else(const char *text, const char *other)
+{
+    return *text ? text : other;
+}
+
+static bool load_certificates(struct listeners *listeners, char **error)
+{
+    const struct settings *s = listeners->settings;
+
+    if (*s->api.listen_https) {
+        listeners->api_tls = load_tls(s, s->api.tls_certificate, s->api.tls_key, error);
+        if (!listeners->api_tls)
+            return false;
+    }
+    if (*s->device.listen_https) {
+        listeners->device_tls =
+            load_tls(s, or_else(s->device.tls_certificate, s->api.tls_certificate),
+                     or_else(s->device.tls_key, s->api.tls_key), error);
+        if (!listeners->device_tls)
+            return false;
+    }
+    return true;
+}
+
+static void take_device_limits(struct listeners *listeners)
+{
+    listeners->device_limits = listeners->settings->limits;
+    if (listeners->device_limits.body_bytes < DEVICE_BODY_MIN)
+        listeners->device_limits.body_bytes = DEVICE_BODY_MIN;
+}
+
+static bool listen_at(struct listeners *listeners, int server, const char *setting,
+                      const struct http_listener_config *config, struct netpolicy *policy,
+                      char **error)
+{
+    struct http_listener *listener;
+    char *why = NULL;
+
+    if (!*config->address)
+        return true;
+    listener = http_server_listen(listeners->servers[server], config, &why);
+    if (!listener) {
+        *error = xasprintf("%s = %s: %s", setting, config->address, why);
+        free(why);
+        return false;
+    }
+    log_info("listener", "name=%s address=%s tls=%s", config->name,
+             http_listener_address(listener), config->tls ? "on" : "off");
+    if (http_listener_sockaddr(listener))
+        netpolicy_add_listener(policy, http_listener_sockaddr(listener));
+    listeners->bound[listeners->count++] =
+        (struct bound){config->name, config->tls != NULL, listener};
+    return true;
+}
+
+static bool listen_everywhere(struct listeners *listeners, const char *admin_address,
+                              struct netpolicy *policy, char **error)
+{
+    const struct settings *s = listeners->settings;
+    struct tls_server *api_tls = listeners->api_tls, *device_tls = listeners->device_tls;
+    const struct {
+        int server;
+        const char *setting;
+        struct http_listener_config config;
+    } wanted[] = {
+        {API_SERVER, "api.listen_http", {"api", s->api.listen_http, 0, NULL, api}},
+        {API_SERVER, "api.listen_https", {"api-tls", s->api.listen_https, 0, api_tls, api}},
+        {DEVICE_SERVER, "device.listen_http", {"device", s->device.listen_http, 0, NULL, device}},
+        {DEVICE_SERVER,
+         "device.listen_https",
+         {"device-tls", s->device.listen_https, 0, device_tls, device}},
+        {ADMIN_SERVER, "admin.socket", {"admin", admin_address, 0660, NULL, admin}},
+        {ADMIN_SERVER,
+         "admin.listen_http",
+         {"admin-http", s->admin.listen_http, 0, NULL, admin_http}},
+        {ADMIN_SERVER,
+         "metrics.listen_http",
+         {"metrics", s->metrics.listen_http, 0, NULL, metrics}},
+    };
+
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
+        if (!listen_at(listeners, wanted[i].server, wanted[i].setting, &wanted[i].config, policy,
+                       error))
+            return false;
+    }
+    return true;
+}
+
+struct listeners *listeners_new(struct event_base *base, const struct settings *settings,
+                                const char *admin_socket, struct netpolicy *policy, char **error)
+{
+    struct listeners *listeners = xcalloc(1, sizeof(*listeners));
+    char *admin_address = xasprintf("unix:%s", admin_socket);
+
+    listeners->settings = settings;
+    take_device_limits(listeners);
+    for (int i = 0; i < SERVER_COUNT; i++)
+        listeners->servers[i] = http_server_new(
+            base, i == DEVICE_SERVER ? &listeners->device_limits : &settings->limits);
+    if (!load_certificates(listeners, error) ||
+        !listen_everywhere(listeners, admin_address, policy, error)) {
+        listeners_free(listeners);
+        listeners = NULL;
+    }
+    free(admin_address);
+    return listeners;
+}
+
+static void server_stopped(void *arg)
+{
+    struct listeners *listeners = arg;
+
+    if (--listeners->stops_waited_for == 0)
+        listeners->stopped(listeners->stopped_arg);
+}
+
+void listeners_stop(struct listeners *listeners, int64_t timeout_ms, void (*stopped)(void *arg),
+                    void *arg)
+{
+    listeners->stops_waited_for = SERVER_COUNT;
+    listeners->stopped = stopped;
+    listeners->stopped_arg = arg;
+    for (int i = 0; i < SERVER_COUNT; i++)
+        http_server_stop(listeners->servers[i], timeout_ms, server_stopped, listeners);
+}
+
+void listeners_free(struct listeners *listeners)
+{
+    if (!listeners)
+        return;
+    for (int i = 0; i < SERVER_COUNT; i++)
+        http_server_free(listeners->servers[i]);
+    tls_server_free(listeners->api_tls);
+    tls_server_free(listeners->device_tls);
+    free(listeners);
+}
+
+static void reload_tls(struct tls_server *tls, const char *name)
+{
+    char *error = NULL;
+
+    if (tls && tls_server_reload(tls, &error) < 0)
+        log_error("reload", "certificate=%s state=unchanged reason=%s", name, error);
+    free(error);
+}
+
+void listeners_reload(struct listeners *listeners)
+{
+    take_device_limits(listeners);
+    reload_tls(listeners->api_tls, "api");
+    reload_tls(listeners->device_tls, "device");
+}
+
+size_t listeners_connections(const struct listeners *listeners)
+{
+    return http_server_connections(listeners->servers[API_SERVER]) +
+           http_server_connections(listeners->servers[DEVICE_SERVER]);
+}
+
+void listeners_write(const struct listeners *listeners, struct json_writer *w)
+{
+    json_key(w, "listeners");
+    json_array(w);
+    for (size_t i = 0; i < listeners->count; i++) {
+        json_object(w);
+        json_member_text(w, "name", listeners->bound[i].name);
+        json_member_text(w, "address", http_listener_address(listeners->bound[i].listener));
+        json_member_bool(w, "tls", listeners->bound[i].is_tls);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
