@@ -254,6 +254,7 @@ other_tests = \
     tests/blackbox/test_device_https.py \
     tests/blackbox/test_devices_manage.py \
     tests/blackbox/test_devices_register.py \
+    tests/blackbox/test_http.py \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_subscriptions.py \
     tests/fuzz/json_fuzz.c

@@ -2,8 +2,8 @@
  * A request under way: what an API handler sees of HTTP.
  *
  * A call is made when a request has come in whole and within its limits, and ends with exactly one
- * call_reply_*: after that the pointer is dead. Handlers may reply at once or from a later callback;
- * a client that has gone meanwhile changes nothing for them (the answer is thrown away).
+ * call_reply_*: after that the pointer is dead. Handlers may reply at once or from a later
+ * callback; a client that has gone meanwhile changes nothing for them (the answer is thrown away).
  *
  * All struct str and pointers handed out live as long as the call.
  */
@@ -26,14 +26,16 @@ struct route {
 };
 
 const struct route *call_route(const struct call *call);
-struct str call_path(const struct call *call);                     /* as sent, without query */
-struct str call_path_param(const struct call *call, const char *name); /* decoded, UTF-8, not empty */
-struct str call_query(const struct call *call, const char *name);  /* decoded; STR_NONE when absent */
+struct str call_path(const struct call *call); /* as sent, without query */
+struct str call_path_param(const struct call *call,
+                           const char *name); /* decoded, UTF-8, not empty */
+struct str call_query(const struct call *call,
+                      const char *name); /* decoded; STR_NONE when absent */
 struct str call_header(const struct call *call, const char *name); /* STR_NONE when absent */
 struct str call_body(const struct call *call);                     /* "" when there is none */
-const char *call_peer(const struct call *call);    /* numeric address, "unix" on a unix socket */
+const char *call_peer(const struct call *call); /* numeric address, "unix" on a unix socket */
 struct arena *call_arena(const struct call *call);
-void *call_api_context(const struct call *call);   /* http_api.context */
+void *call_api_context(const struct call *call); /* http_api.context */
 
 /* What an API's enter() found out (the application, say), for its handlers. */
 void call_set_context(struct call *call, void *context);
@@ -45,8 +47,9 @@ void call_proceed(struct call *call);
 /* The answer's JSON, empty at first. */
 struct json_writer *call_json(struct call *call);
 
-void call_reply_json(struct call *call, int status);  /* what stands in call_json */
-void call_reply_empty(struct call *call, int status); /* no body; Content-Type is sent all the same */
+void call_reply_json(struct call *call, int status); /* what stands in call_json */
+void call_reply_empty(struct call *call,
+                      int status); /* no body; Content-Type is sent all the same */
 void call_reply_text(struct call *call, int status, const char *content_type, struct str body);
 /* The protocol-independent answers (404, 413, 503 ...) in the API's own envelope. */
 void call_refuse(struct call *call, int status);

@@ -287,14 +287,14 @@ static void report_answer(struct http_client *client, const struct http_answer *
     client->cb(&result, client->cb_arg);
 }
 
-/* evhttp goes on waiting after a 100, so all interim answers are made one. Over TLS it would wait
- * for its write callback, which nothing causes as there is nothing to write. */
+/* evhttp goes on waiting after a 100, so all interim answers are made one. It would wait for its
+ * write callback first: over TLS nothing causes that, as there is nothing to write, and over plain
+ * TCP an end of the connection right behind the real answer would come before it. */
 static void skip_interim(struct http_client *client, struct evhttp_request *request)
 {
     evhttp_clear_headers(request->input_headers);
     request->response_code = 100;
-    if (client->ssl)
-        bufferevent_trigger(client->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+    bufferevent_trigger(client->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 }
 
 /* -1 makes evhttp close the connection. */

@@ -27,7 +27,7 @@
  */
 #define ACCEPT_AT_ONCE 32
 
-static LIST_HEAD(, http_listener) accepting = LIST_HEAD_INITIALIZER(accepting);
+static LIST_HEAD(accepting_listeners, http_listener) accepting = LIST_HEAD_INITIALIZER(accepting);
 
 static void pause_accepting(struct http_listener *listener, const struct timeval *duration)
 {
@@ -48,19 +48,25 @@ static void resume_accepting(evutil_socket_t fd, short what, void *arg)
         evconnlistener_enable(evhttp_bound_socket_get_listener(listener->bound));
 }
 
+static struct http_listener *find_listener(const struct evhttp *http)
+{
+    struct http_listener *listener;
+
+    LIST_FOREACH(listener, &accepting, accepting_entry)
+    if (listener->http == http)
+        return listener;
+    return NULL;
+}
+
 /* Out of descriptors, mostly: the socket stays readable, so trying again at once would spin. The
- * argument is evhttp's, hence the list. */
-static void on_accept_error(struct evconnlistener *socket, void *evhttp)
+ * argument is evhttp's own, hence the list. */
+static void on_accept_error(struct evconnlistener *socket, void *http)
 {
     static const struct timeval pause = {0, 100000};
     int reason = errno;
-    struct http_listener *listener;
+    struct http_listener *listener = find_listener(http);
 
     (void)socket;
-
-    LIST_FOREACH(listener, &accepting, accepting_entry)
-    if (listener->http == evhttp)
-        break;
     if (!listener)
         return;
     log_warn("http", "listener=%s accept=failed reason=%s", listener->name, strerror(reason));

@@ -13,7 +13,7 @@
 #include <event2/http.h>
 #include <openssl/err.h>
 
-#define LINGER_MAX_BYTES (1024 * 1024)
+#define LINGER_MAX_BYTES 1048576
 
 static const struct timeval write_time = {2, 0}, linger_time = {1, 0};
 

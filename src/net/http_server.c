@@ -264,19 +264,25 @@ static void close_idle(struct http_listener *listener)
     }
 }
 
+static void stop_listeners(struct http_server *server)
+{
+    struct http_listener *listener = TAILQ_FIRST(&server->listeners);
+
+    for (; listener; listener = TAILQ_NEXT(listener, entry)) {
+        http_listener_stop(listener);
+        close_idle(listener);
+    }
+}
+
 void http_server_stop(struct http_server *server, int64_t timeout_ms, void (*drained)(void *arg),
                       void *arg)
 {
     struct timeval timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
-    struct http_listener *listener;
 
     if (server->is_stopping)
         return;
     server->is_stopping = true;
-    TAILQ_FOREACH (listener, &server->listeners, entry) {
-        http_listener_stop(listener);
-        close_idle(listener);
-    }
+    stop_listeners(server);
     server->drained = drained;
     server->drained_arg = arg;
     event_assign(&server->drained_event, server->base, -1, 0, on_drained, server);

@@ -18,20 +18,20 @@
 
 struct http_limits {
     int64_t header_bytes, body_bytes;
-    int64_t connections;             /* all listeners of this server together */
+    int64_t connections; /* all listeners of this server together */
     /* 0 = no limit; unix sockets are not counted; of IPv6 a /64 network counts as one address */
     int64_t connections_per_address;
-    int64_t requests_in_flight;      /* over it: 503 */
-    int64_t header_timeout_ms; /* from accept, or the first byte of a request, to the head's end */
-    int64_t body_timeout_ms;   /* from the head's end to the body's end; also for writing answers */
-    int64_t idle_timeout_ms;   /* between requests */
+    int64_t requests_in_flight; /* over it: 503 */
+    int64_t header_timeout_ms;  /* from accept, or the first byte of a request, to the head's end */
+    int64_t body_timeout_ms; /* from the head's end to the body's end; also for writing answers */
+    int64_t idle_timeout_ms; /* between requests */
 };
 
 struct http_api {
-    const char *name; /* label in metrics */
-    const char *const *prefixes;           /* "/iocm/", ...; NULL-terminated */
-    const struct route *const *tables;     /* NULL-terminated list of tables ending in {0} */
-    void (*enter)(struct call *call);      /* ends in call_proceed or an answer; NULL = proceed */
+    const char *name;                  /* label in metrics */
+    const char *const *prefixes;       /* "/iocm/", ...; NULL-terminated */
+    const struct route *const *tables; /* NULL-terminated list of tables ending in {0} */
+    void (*enter)(struct call *call);  /* ends in call_proceed or an answer; NULL = proceed */
     void (*refuse)(struct json_writer *w, int status); /* writes one whole document */
     void *context;
 };
@@ -46,10 +46,10 @@ struct http_server *http_server_new(struct event_base *base, const struct http_l
 
 struct http_listener_config {
     const char *name;    /* label in metrics and log: "api", "device", "admin" */
-    const char *address; /* "127.0.0.1:8080", "[::]:8743" (IPv6 alone), "8743" (all addresses, of IPv6
-                            and IPv4), "unix:/path" */
+    const char *address; /* "127.0.0.1:8080", "[::]:8743" (IPv6 alone), "8743" (all addresses, of
+                            IPv6 and IPv4), "unix:/path" */
     int unix_mode;       /* permissions of a unix socket, e.g. 0660; a stale socket is replaced */
-    struct tls_server *tls;              /* NULL = plain; not owned */
+    struct tls_server *tls; /* NULL = plain; not owned */
     /* NULL-terminated, at least one. The APIs and their tables outlive the last call. */
     const struct http_api *const *apis;
 };

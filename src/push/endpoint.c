@@ -187,12 +187,9 @@ static void finish(struct attempt *attempt, const struct http_result *result)
 {
     struct target *target = attempt->target;
     struct lane *lane = attempt->lane;
-    struct push *push = target->push;
 
     attempt_free(attempt);
     target_attempt_done(target, lane, result);
-    if (push->is_stopping && push->in_flight_count == 0)
-        event_active(push->stop_check, EV_TIMEOUT, 0);
 }
 
 static void try_address(struct attempt *attempt);

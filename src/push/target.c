@@ -301,8 +301,11 @@ static bool was_moved(const struct target *target, const struct lane *lane)
 
 static void attempt_ended(struct target *target)
 {
+    struct push *push = target->push;
+
     target->in_flight--;
-    target->push->in_flight_count--;
+    if (--push->in_flight_count == 0 && push->is_stopping)
+        event_active(push->stop_check, EV_TIMEOUT, 0);
 }
 
 void target_attempt_done(struct target *target, struct lane *lane,

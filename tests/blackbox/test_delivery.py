@@ -33,9 +33,10 @@ def subscribe(application, receiver, path="/data"):
     Answer(closes=True), Raw(b"HTTP/1.1 200 OK\r\n\r\nbody until the end"),
     Raw(b"HTTP/1.0 200 OK\r\n\r\n"),
     Answer(before=b"HTTP/1.1 100 Continue\r\n\r\n"),
+    Answer(before=b"HTTP/1.1 100 Continue\r\n\r\n", closes=True),
     Answer(before=b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 2),
 ], ids=["empty body", "short body", "204", "202", "10 MB", "endless", "endless and slow", "closing",
-        "no length", "HTTP/1.0", "100 before", "103 before"])
+        "no length", "HTTP/1.0", "100 before", "100 before and closing", "103 before"])
 def test_an_answer_2xx_delivers_once_whatever_its_body(application, receiver, device, answer):
     receiver.answers(then=answer)
     subscribe(application, receiver)

@@ -128,9 +128,14 @@ class RawConnection:
         status_line, _, fields = head.partition(b"\r\n")
         status = int(status_line.split(b" ")[1])
         headers = http.client.parse_headers(io.BytesIO(fields + b"\r\n\r\n"))
-        length = int(headers.get("Content-Length", 0))
         if to_head or status in (204, 304) or status < 200:
             length = 0
+        elif "Content-Length" in headers:
+            length = int(headers["Content-Length"])
+        else:  # HTTP/1.0: the end of the connection is the end of the body
+            while self._receive():
+                pass
+            length = len(self.received)
         while len(self.received) < length:
             if not self._receive():
                 raise ConnectionError("closed in the body of an answer")
