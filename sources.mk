@@ -211,13 +211,20 @@ unit_tests = \
     tests/unit/base/setting_test \
     tests/unit/base/str_test \
     tests/unit/base/url_test \
+    tests/unit/core/error_test \
+    tests/unit/core/event_test \
     tests/unit/net/http_client_test \
     tests/unit/net/http_guard_test \
     tests/unit/net/http_routes_test \
     tests/unit/net/netpolicy_test \
     tests/unit/net/resolver_test \
     tests/unit/net/tls_client_test \
+    tests/unit/push/breaker_test \
+    tests/unit/push/render_v1_test \
+    tests/unit/push/result_test \
+    tests/unit/settings_test \
     tests/unit/store/embedded_test \
+    tests/unit/store/keys_test \
     tests/unit/store/redis_test
 
 unit_test_helpers = \
@@ -248,13 +255,17 @@ other_tests = \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
+    tests/blackbox/test_ctl.py \
+    tests/blackbox/test_daemon.py \
     tests/blackbox/test_delivery.py \
     tests/blackbox/test_delivery_breaker.py \
     tests/blackbox/test_delivery_https.py \
     tests/blackbox/test_device_https.py \
     tests/blackbox/test_devices_manage.py \
     tests/blackbox/test_devices_register.py \
+    tests/blackbox/test_faults.py \
     tests/blackbox/test_http.py \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_subscriptions.py \
+    tests/blackbox/test_tls.py \
     tests/fuzz/json_fuzz.c

@@ -37,14 +37,15 @@ static const struct http_api *const admin[] = {&admin_socket_api, NULL};
 static const struct http_api *const admin_http[] = {&admin_http_api, NULL};
 static const struct http_api *const metrics[] = {&admin_metrics_api, NULL};
 
-static struct tls_server *load_tls(const struct settings *settings, const char *certificate,
-                                   const char *key, char **error)
+/* Client certificates are a matter of applications; devices have their own secrets. */
+static struct tls_server *load_tls(const struct settings *settings, bool for_applications,
+                                   const char *certificate, const char *key, char **error)
 {
     struct tls_server_config config = {
         .certificate_file = certificate,
         .key_file = key,
-        .client_ca_file = settings->api.tls_client_ca,
-        .requires_client_certificate = settings->api.tls_client_required,
+        .client_ca_file = for_applications ? settings->api.tls_client_ca : NULL,
+        .requires_client_certificate = for_applications && settings->api.tls_client_required,
         .min_version = settings->api.tls_min_version ? TLS1_3_VERSION : TLS1_2_VERSION,
     };
 
@@ -61,13 +62,13 @@ static bool load_certificates(struct listeners *listeners, char **error)
     const struct settings *s = listeners->settings;
 
     if (*s->api.listen_https) {
-        listeners->api_tls = load_tls(s, s->api.tls_certificate, s->api.tls_key, error);
+        listeners->api_tls = load_tls(s, true, s->api.tls_certificate, s->api.tls_key, error);
         if (!listeners->api_tls)
             return false;
     }
     if (*s->device.listen_https) {
         listeners->device_tls =
-            load_tls(s, or_else(s->device.tls_certificate, s->api.tls_certificate),
+            load_tls(s, false, or_else(s->device.tls_certificate, s->api.tls_certificate),
                      or_else(s->device.tls_key, s->api.tls_key), error);
         if (!listeners->device_tls)
             return false;

@@ -24,6 +24,30 @@ const struct error_form *error_v5(enum error error)
     return &v5_forms[error];
 }
 
+enum error error_of_http_status(int status)
+{
+    switch (status) {
+    case 404:
+        return ERR_NOT_FOUND;
+    case 405:
+        return ERR_METHOD;
+    case 408:
+        return ERR_REQUEST_TIMEOUT;
+    case 411:
+        return ERR_LENGTH_REQUIRED;
+    case 413:
+        return ERR_TOO_LARGE;
+    case 431:
+        return ERR_HEAD_TOO_LARGE;
+    case 501:
+        return ERR_UNSUPPORTED;
+    case 503:
+        return ERR_OVERLOADED;
+    default:
+        return status < 500 || status == 505 ? ERR_BAD_REQUEST : ERR_INTERNAL;
+    }
+}
+
 bool error_is_gateway(enum error error)
 {
     return error == ERR_TOKEN_INVALID || error == ERR_THROTTLED;

@@ -24,6 +24,9 @@ struct error_form {
 const struct error_form *error_v1(enum error error);
 const struct error_form *error_v5(enum error error); /* devices over HTTPS, and the v5 API */
 
+/* What a request is told that HTTP itself refuses (404, 413, 503 ...). */
+enum error error_of_http_status(int status);
+
 /* v1 only: raised by the gateway layer, whose envelope has other member names. */
 bool error_is_gateway(enum error error);
 

@@ -115,11 +115,13 @@ static void find_widths(const struct table *table, size_t *widths, size_t indent
 
     for (size_t i = 0; i < table->columns; i++)
         widths[i] = table->headings ? text_width(str_of(table->headings[i])) : 0;
-    for (size_t i = 0; i < table->cell_count; i++) {
-        size_t width = text_width(str_of(table->cells[i]));
+    for (size_t cell = 0; cell < table->cell_count;) {
+        for (size_t i = 0; i < table->columns; i++, cell++) {
+            size_t width = text_width(str_of(table->cells[cell]));
 
-        if (width > widths[i % table->columns])
-            widths[i % table->columns] = width;
+            if (width > widths[i])
+                widths[i] = width;
+        }
     }
     for (size_t i = 0; i < table->columns; i++)
         total += widths[i];
@@ -165,17 +167,14 @@ void table_print_take(struct table *table, size_t indent)
                        i + 1 == table->columns);
         puts(has_color ? "\033[0m" : "");
     }
-    for (size_t i = 0; i < table->cell_count; i++) {
-        size_t column = i % table->columns;
-        bool is_last = column + 1 == table->columns;
-
-        if (column == 0)
-            printf("%*s", (int)indent, "");
-        print_cell(str_of(table->cells[i]), widths[column],
-                   table->is_right && table->is_right[column], is_last);
-        if (is_last)
-            putchar('\n');
-        free(table->cells[i]);
+    for (size_t cell = 0; cell < table->cell_count;) {
+        printf("%*s", (int)indent, "");
+        for (size_t i = 0; i < table->columns; i++, cell++) {
+            print_cell(str_of(table->cells[cell]), widths[i], table->is_right && table->is_right[i],
+                       i + 1 == table->columns);
+            free(table->cells[cell]);
+        }
+        putchar('\n');
     }
     free(table->cells);
     free(widths);

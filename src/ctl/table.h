@@ -11,7 +11,7 @@ struct table;
 
 /* headings NULL: no heading line. is_right[i]: numbers, aligned at their end; NULL: none is. */
 struct table *table_new(size_t columns, const char *const *headings, const bool *is_right);
-void table_add(struct table *table, struct str cell); /* row by row, copied */
+void table_add(struct table *table, struct str cell); /* row by row, whole rows; copied */
 /* indent: blanks before each line. Frees the table. */
 void table_print_take(struct table *table, size_t indent);
 

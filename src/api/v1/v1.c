@@ -35,22 +35,7 @@ void v1_fail(struct call *call, enum error error)
 
 static void refuse(struct json_writer *w, int status)
 {
-    static const struct {
-        int status;
-        enum error error;
-    } errors[] = {
-        {400, ERR_BAD_REQUEST},      {404, ERR_NOT_FOUND},      {405, ERR_METHOD},
-        {408, ERR_REQUEST_TIMEOUT},  {411, ERR_LENGTH_REQUIRED}, {413, ERR_TOO_LARGE},
-        {431, ERR_HEAD_TOO_LARGE},   {501, ERR_UNSUPPORTED},    {503, ERR_OVERLOADED},
-    };
-
-    for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
-        if (errors[i].status == status) {
-            write_error(w, errors[i].error);
-            return;
-        }
-    }
-    write_error(w, ERR_INTERNAL);
+    write_error(w, error_of_http_status(status));
 }
 
 /* ---- access ---- */

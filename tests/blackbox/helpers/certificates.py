@@ -39,13 +39,13 @@ class Authority:
         _openssl("req", "-new", "-x509", "-key", self.key, "-out", self.file, "-days", 30,
                  "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def issue(self, name, hosts=("IP:127.0.0.1", "DNS:localhost"), days=30):
+    def issue(self, name, hosts=("IP:127.0.0.1", "DNS:localhost"), days=30, usage="serverAuth"):
         key = self.directory / f"{name}.key"
         request = self.directory / f"{name}.csr"
         extensions = self.directory / f"{name}.ext"
         file = self.directory / f"{name}.pem"
         _new_key(key)
-        extensions.write_text(f"subjectAltName={','.join(hosts)}\nextendedKeyUsage=serverAuth\n")
+        extensions.write_text(f"subjectAltName={','.join(hosts)}\nextendedKeyUsage={usage}\n")
         _openssl("req", "-new", "-key", key, "-out", request, "-subj", f"/CN={name}")
         _openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key,
                  "-CAcreateserial", "-out", file, "-days", days, "-extfile", extensions)

@@ -1,0 +1,382 @@
+#include "push/notification.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct rendering rendering; /* what the event of the test was read into */
+static struct event_facts facts;
+static struct arena *arena;
+static struct json_writer *writer;
+
+static int start(void **state)
+{
+    (void)state;
+    arena = arena_new();
+    writer = json_writer_new();
+    rendering = (struct rendering){.facts = &facts, .has_old_status_set = true};
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    json_writer_free(writer);
+    arena_free(arena);
+    return 0;
+}
+
+/* An entry of the stream, as event.h describes it. */
+static void happens(const char *entry)
+{
+    assert_true(event_read(str_of(entry), &facts));
+    rendering.payload = json_parse(arena, facts.payload, NULL);
+    assert_non_null(rendering.payload);
+}
+
+static const struct notification_type *type_of(const char *name)
+{
+    for (const struct notification_type *type = notification_types; type->name; type++) {
+        if (type->kind == facts.kind && strcmp(type->name, name) == 0)
+            return type;
+    }
+    fail_msg("%s does not make %s", event_kind_name(facts.kind), name);
+    return NULL;
+}
+
+static size_t parts_of(const char *name)
+{
+    return type_of(name)->parts(&rendering);
+}
+
+static void assert_part(const char *name, size_t part, const char *expected)
+{
+    json_writer_reset(writer);
+    type_of(name)->render(&rendering, part, writer);
+    assert_string_equal(json_writer_text(writer).p, expected);
+}
+
+static void assert_notification(const char *name, const char *expected)
+{
+    assert_int_equal(parts_of(name), 1);
+    assert_part(name, 0, expected);
+}
+
+/* members of DeviceInfo that a test says nothing about */
+#define BEFORE_STATUS_NULL                                                                         \
+    "\"name\":null,\"description\":null,\"manufacturerId\":null,\"manufacturerName\":null,"        \
+    "\"mac\":null,\"location\":null,\"deviceType\":null,\"model\":null,\"swVersion\":null,"        \
+    "\"fwVersion\":null,\"hwVersion\":null,\"protocolType\":null,\"bridgeId\":null,"
+#define AFTER_STATUS_NULL                                                                          \
+    "\"mute\":null,\"supportedSecurity\":null,\"isSecurity\":null,\"signalStrength\":null,"        \
+    "\"sigVersion\":null,\"serialNumber\":null,\"batteryLevel\":null,\"isHD\":null}}"
+
+/* -- the types -------------------------------------------------------------------------------- */
+
+static void a_new_device_is_device_added(void **state)
+{
+    (void)state;
+    happens("1 device.created app1 dev1 dev1 1566438240000 "
+            "{\"info\":{\"nodeId\":\"8655\",\"status\":\"INACTIVE\",\"statusDetail\":"
+            "\"NOT_ACTIVE\"},\"nodeId\":\"8655\"}");
+    assert_notification("deviceAdded",
+                        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"dev1\",\"gatewayId\":"
+                        "\"dev1\",\"nodeType\":\"GATEWAY\",\"deviceInfo\":{\"nodeId\":\"8655\","
+                        BEFORE_STATUS_NULL "\"status\":\"OFFLINE\",\"statusDetail\":\"NOT_ACTIVE\","
+                        AFTER_STATUS_NULL);
+}
+
+static void a_new_device_behind_a_gateway_is_an_endpoint(void **state)
+{
+    (void)state;
+    happens("1 device.created app1 child1 gw1 0 {\"info\":{\"nodeId\":\"8655\",\"status\":"
+            "\"INACTIVE\",\"statusDetail\":\"NOT_ACTIVE\"}}");
+    assert_notification("deviceAdded",
+                        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"child1\",\"gatewayId\":"
+                        "\"gw1\",\"nodeType\":\"ENDPOINT\",\"deviceInfo\":{\"nodeId\":\"8655\","
+                        BEFORE_STATUS_NULL "\"status\":\"OFFLINE\",\"statusDetail\":\"NOT_ACTIVE\","
+                        AFTER_STATUS_NULL);
+}
+
+static void device_info_has_its_members_in_the_protocols_order(void **state)
+{
+    (void)state;
+    /* here in the opposite order */
+    happens("1 device.created app1 dev1 dev1 0 {\"info\":{\"isHD\":\"x\",\"batteryLevel\":\"w\","
+            "\"serialNumber\":\"v\",\"sigVersion\":\"u\",\"signalStrength\":\"t\",\"isSecurity\":"
+            "\"s\",\"supportedSecurity\":\"r\",\"mute\":\"q\",\"statusDetail\":\"p\",\"status\":"
+            "\"o\",\"bridgeId\":\"n\",\"protocolType\":\"m\",\"hwVersion\":\"l\",\"fwVersion\":"
+            "\"k\",\"swVersion\":\"j\",\"model\":\"i\",\"deviceType\":\"h\",\"location\":\"g\","
+            "\"mac\":\"f\",\"manufacturerName\":\"e\",\"manufacturerId\":\"d\",\"description\":"
+            "\"c\",\"name\":\"b\",\"nodeId\":\"a\",\"secret\":\"no member\"}}");
+    assert_notification(
+        "deviceAdded",
+        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"dev1\",\"gatewayId\":\"dev1\","
+        "\"nodeType\":\"GATEWAY\",\"deviceInfo\":{\"nodeId\":\"a\",\"name\":\"b\",\"description\":"
+        "\"c\",\"manufacturerId\":\"d\",\"manufacturerName\":\"e\",\"mac\":\"f\",\"location\":"
+        "\"g\",\"deviceType\":\"h\",\"model\":\"i\",\"swVersion\":\"j\",\"fwVersion\":\"k\","
+        "\"hwVersion\":\"l\",\"protocolType\":\"m\",\"bridgeId\":\"n\",\"status\":\"o\","
+        "\"statusDetail\":\"p\",\"mute\":\"q\",\"supportedSecurity\":\"r\",\"isSecurity\":\"s\","
+        "\"signalStrength\":\"t\",\"sigVersion\":\"u\",\"serialNumber\":\"v\",\"batteryLevel\":"
+        "\"w\",\"isHD\":\"x\"}}");
+}
+
+static void a_first_access_is_bind_device_without_a_gateway_id(void **state)
+{
+    (void)state;
+    happens("1 device.bound app1 dev1 gw1 0 {\"result\":\"succeeded\",\"info\":{\"nodeId\":"
+            "\"8655\",\"status\":\"ONLINE\",\"statusDetail\":\"NONE\"}}");
+    assert_notification("bindDevice",
+                        "{\"notifyType\":\"bindDevice\",\"deviceId\":\"dev1\",\"resultCode\":"
+                        "\"succeeded\",\"deviceInfo\":{\"nodeId\":\"8655\"," BEFORE_STATUS_NULL
+                        "\"status\":\"ONLINE\",\"statusDetail\":\"NONE\"," AFTER_STATUS_NULL);
+}
+
+static void an_expired_registration_is_bind_device_without_device_info(void **state)
+{
+    (void)state;
+    happens("1 device.bound app1 dev1 dev1 0 {\"result\":\"expired\"}");
+    assert_notification("bindDevice",
+                        "{\"notifyType\":\"bindDevice\",\"deviceId\":\"dev1\",\"resultCode\":"
+                        "\"expired\",\"deviceInfo\":null}");
+}
+
+static void a_change_is_device_info_changed_with_only_what_changed(void **state)
+{
+    (void)state;
+    happens("1 device.updated app1 dev1 gw1 0 {\"info\":{\"isHD\":\"\",\"name\":\"pump \\\"2\\\"\"},"
+            "\"nodeId\":\"8655\"}");
+    assert_notification(
+        "deviceInfoChanged",
+        "{\"notifyType\":\"deviceInfoChanged\",\"deviceId\":\"dev1\",\"gatewayId\":\"gw1\","
+        "\"networkStatus\":null,\"deviceInfo\":{\"nodeId\":null,\"name\":\"pump \\\"2\\\"\","
+        "\"description\":null,\"manufacturerId\":null,\"manufacturerName\":null,\"mac\":null,"
+        "\"location\":null,\"deviceType\":null,\"model\":null,\"swVersion\":null,\"fwVersion\":null,"
+        "\"hwVersion\":null,\"protocolType\":null,\"bridgeId\":null,\"status\":null,"
+        "\"statusDetail\":null,\"mute\":null,\"supportedSecurity\":null,\"isSecurity\":null,"
+        "\"signalStrength\":null,\"sigVersion\":null,\"serialNumber\":null,\"batteryLevel\":null,"
+        "\"isHD\":\"\"}}");
+}
+
+static void a_status_is_device_info_changed_with_status_and_detail(void **state)
+{
+    (void)state;
+    happens("1 device.status app1 dev1 dev1 0 {\"info\":{\"status\":\"ABNORMAL\","
+            "\"statusDetail\":\"TIME_OUT\"},\"nodeId\":\"8655\"}");
+    assert_notification(
+        "deviceInfoChanged",
+        "{\"notifyType\":\"deviceInfoChanged\",\"deviceId\":\"dev1\",\"gatewayId\":\"dev1\","
+        "\"networkStatus\":null,\"deviceInfo\":{\"nodeId\":null," BEFORE_STATUS_NULL
+        "\"status\":\"ABNORMAL\",\"statusDetail\":\"TIME_OUT\"," AFTER_STATUS_NULL);
+}
+
+static void a_deleted_device_is_device_deleted(void **state)
+{
+    (void)state;
+    happens("1 device.deleted app1 child1 gw1 0 {}");
+    assert_notification("deviceDeleted", "{\"notifyType\":\"deviceDeleted\",\"deviceId\":"
+                                         "\"child1\",\"gatewayId\":\"gw1\"}");
+}
+
+static void a_report_is_device_data_changed(void **state)
+{
+    (void)state;
+    happens("1 property.reported app1 dev1 gw1 1566438299000 {\"services\":[{\"id\":\"Flow\","
+            "\"data\":{\"litres\":1204,\"rate\":0.10},\"time\":1566438240000}]}");
+    assert_notification("deviceDataChanged",
+                        "{\"notifyType\":\"deviceDataChanged\",\"deviceId\":\"dev1\",\"gatewayId\":"
+                        "\"gw1\",\"requestId\":null,\"service\":{\"serviceId\":\"Flow\","
+                        "\"serviceType\":\"Flow\",\"data\":{\"litres\":1204,\"rate\":0.10},"
+                        "\"eventTime\":\"20190822T014400Z\"}}");
+}
+
+static void a_report_is_device_datas_changed_with_the_request_id_first(void **state)
+{
+    (void)state;
+    happens("1 property.reported app1 dev1 gw1 1566438299000 {\"services\":[{\"id\":\"Flow\","
+            "\"data\":{\"litres\":1204},\"time\":1566438240000}]}");
+    assert_notification("deviceDatasChanged",
+                        "{\"notifyType\":\"deviceDatasChanged\",\"requestId\":null,\"deviceId\":"
+                        "\"dev1\",\"gatewayId\":\"gw1\",\"services\":[{\"serviceId\":\"Flow\","
+                        "\"serviceType\":\"Flow\",\"data\":{\"litres\":1204},\"eventTime\":"
+                        "\"20190822T014400Z\"}]}");
+}
+
+static void several_services_are_as_many_data_and_one_datas(void **state)
+{
+    static const char *const services[] = {
+        "{\"serviceId\":\"Flow\",\"serviceType\":\"Flow\",\"data\":{\"litres\":1},"
+        "\"eventTime\":\"20190822T014400Z\"}",
+        "{\"serviceId\":\"Valve\",\"serviceType\":\"Valve\",\"data\":{\"position\":[40,{\"a\":"
+        "null}]},\"eventTime\":\"20190822T014401Z\"}",
+        "{\"serviceId\":\"Idle\",\"serviceType\":\"Idle\",\"data\":{},\"eventTime\":"
+        "\"19700101T000000Z\"}"};
+    char expected[1000];
+
+    (void)state;
+    happens("1 property.reported app1 dev1 gw1 0 {\"services\":["
+            "{\"id\":\"Flow\",\"data\":{\"litres\":1},\"time\":1566438240000},"
+            "{\"id\":\"Valve\",\"data\":{\"position\":[40,{\"a\":null}]},\"time\":1566438241999},"
+            "{\"id\":\"Idle\",\"data\":{},\"time\":0}]}");
+    assert_int_equal(parts_of("deviceDataChanged"), 3);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(expected, sizeof(expected),
+                 "{\"notifyType\":\"deviceDataChanged\",\"deviceId\":\"dev1\",\"gatewayId\":"
+                 "\"gw1\",\"requestId\":null,\"service\":%s}",
+                 services[i]);
+        assert_part("deviceDataChanged", i, expected);
+    }
+    snprintf(expected, sizeof(expected),
+             "{\"notifyType\":\"deviceDatasChanged\",\"requestId\":null,\"deviceId\":\"dev1\","
+             "\"gatewayId\":\"gw1\",\"services\":[%s,%s,%s]}",
+             services[0], services[1], services[2]);
+    assert_notification("deviceDatasChanged", expected);
+}
+
+static void a_report_without_services_is_no_device_data_changed(void **state)
+{
+    (void)state;
+    happens("1 property.reported app1 dev1 dev1 0 {\"services\":[]}");
+    assert_int_equal(parts_of("deviceDataChanged"), 0);
+    happens("1 property.reported app1 dev1 dev1 0 {}");
+    assert_int_equal(parts_of("deviceDataChanged"), 0);
+}
+
+/* -- options ---------------------------------------------------------------------------------- */
+
+static void the_new_status_set_says_inactive(void **state)
+{
+    (void)state;
+    rendering.has_old_status_set = false;
+    happens("1 device.created app1 dev1 dev1 0 {\"info\":{\"nodeId\":\"8655\",\"status\":"
+            "\"INACTIVE\",\"statusDetail\":\"NOT_ACTIVE\"}}");
+    assert_notification("deviceAdded",
+                        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"dev1\",\"gatewayId\":"
+                        "\"dev1\",\"nodeType\":\"GATEWAY\",\"deviceInfo\":{\"nodeId\":\"8655\","
+                        BEFORE_STATUS_NULL "\"status\":\"INACTIVE\",\"statusDetail\":"
+                        "\"NOT_ACTIVE\"," AFTER_STATUS_NULL);
+}
+
+static void only_the_status_is_put_into_the_old_words(void **state)
+{
+    (void)state;
+    happens("1 device.created app1 dev1 dev1 0 {\"info\":{\"nodeId\":\"INACTIVE\",\"status\":"
+            "\"INACTIVE\",\"statusDetail\":\"NOT_ACTIVE\"}}");
+    assert_notification("deviceAdded",
+                        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"dev1\",\"gatewayId\":"
+                        "\"dev1\",\"nodeType\":\"GATEWAY\",\"deviceInfo\":{\"nodeId\":\"INACTIVE\","
+                        BEFORE_STATUS_NULL "\"status\":\"OFFLINE\",\"statusDetail\":\"NOT_ACTIVE\","
+                        AFTER_STATUS_NULL);
+}
+
+static void the_other_statuses_are_the_same_in_both_sets(void **state)
+{
+    static const char *const statuses[] = {"ONLINE", "OFFLINE", "ABNORMAL"};
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        char entry[200], expected[1000];
+
+        rendering.has_old_status_set = i % 2;
+        snprintf(entry, sizeof(entry),
+                 "1 device.status app1 dev1 dev1 0 {\"info\":{\"status\":\"%s\","
+                 "\"statusDetail\":\"NONE\"}}",
+                 statuses[i / 2]);
+        snprintf(expected, sizeof(expected),
+                 "{\"notifyType\":\"deviceInfoChanged\",\"deviceId\":\"dev1\",\"gatewayId\":"
+                 "\"dev1\",\"networkStatus\":null,\"deviceInfo\":{\"nodeId\":null,"
+                 BEFORE_STATUS_NULL "\"status\":\"%s\",\"statusDetail\":\"NONE\","
+                 AFTER_STATUS_NULL,
+                 statuses[i / 2]);
+        happens(entry);
+        assert_notification("deviceInfoChanged", expected);
+    }
+}
+
+static void the_node_id_is_sent_always_when_that_is_wanted(void **state)
+{
+    static const char *const entries[] = {
+        "1 device.status app1 dev1 dev1 0 {\"info\":{\"status\":\"ONLINE\",\"statusDetail\":"
+        "\"NONE\"},\"nodeId\":\"8655\"}",
+        "1 device.updated app1 dev1 dev1 0 {\"info\":{\"status\":\"ONLINE\",\"statusDetail\":"
+        "\"NONE\"},\"nodeId\":\"8655\"}"};
+
+    (void)state;
+    rendering.sends_node_id = true;
+    for (int i = 0; i < 2; i++) {
+        happens(entries[i]);
+        assert_notification(
+            "deviceInfoChanged",
+            "{\"notifyType\":\"deviceInfoChanged\",\"deviceId\":\"dev1\",\"gatewayId\":\"dev1\","
+            "\"networkStatus\":null,\"deviceInfo\":{\"nodeId\":\"8655\"," BEFORE_STATUS_NULL
+            "\"status\":\"ONLINE\",\"statusDetail\":\"NONE\"," AFTER_STATUS_NULL);
+    }
+}
+
+static void a_node_id_that_changed_is_sent_in_any_case(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        rendering.sends_node_id = i;
+        happens("1 device.updated app1 dev1 dev1 0 {\"info\":{\"nodeId\":\"new\",\"status\":"
+                "\"ONLINE\",\"statusDetail\":\"NONE\"},\"nodeId\":\"new\"}");
+        assert_notification(
+            "deviceInfoChanged",
+            "{\"notifyType\":\"deviceInfoChanged\",\"deviceId\":\"dev1\",\"gatewayId\":\"dev1\","
+            "\"networkStatus\":null,\"deviceInfo\":{\"nodeId\":\"new\"," BEFORE_STATUS_NULL
+            "\"status\":\"ONLINE\",\"statusDetail\":\"NONE\"," AFTER_STATUS_NULL);
+    }
+}
+
+/* -- the table -------------------------------------------------------------------------------- */
+
+static void every_notification_begins_with_its_type(void **state)
+{
+    (void)state;
+    for (const struct notification_type *type = notification_types; type->name; type++) {
+        char entry[200], expected[100];
+
+        snprintf(entry, sizeof(entry), "1 %s app1 dev1 dev1 0 {\"info\":{},\"services\":[{}]}",
+                 event_kind_name(type->kind));
+        snprintf(expected, sizeof(expected), "{\"notifyType\":\"%s\",", type->name);
+        happens(entry);
+        assert_int_equal(type->parts(&rendering), 1);
+        json_writer_reset(writer);
+        type->render(&rendering, 0, writer);
+        assert_true(str_starts_with(json_writer_text(writer), str_of(expected)));
+        assert_non_null(json_parse(arena, json_writer_text(writer), NULL));
+    }
+}
+
+#define RENDERED(test) cmocka_unit_test_setup_teardown(test, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RENDERED(a_new_device_is_device_added),
+        RENDERED(a_new_device_behind_a_gateway_is_an_endpoint),
+        RENDERED(device_info_has_its_members_in_the_protocols_order),
+        RENDERED(a_first_access_is_bind_device_without_a_gateway_id),
+        RENDERED(an_expired_registration_is_bind_device_without_device_info),
+        RENDERED(a_change_is_device_info_changed_with_only_what_changed),
+        RENDERED(a_status_is_device_info_changed_with_status_and_detail),
+        RENDERED(a_deleted_device_is_device_deleted),
+        RENDERED(a_report_is_device_data_changed),
+        RENDERED(a_report_is_device_datas_changed_with_the_request_id_first),
+        RENDERED(several_services_are_as_many_data_and_one_datas),
+        RENDERED(a_report_without_services_is_no_device_data_changed),
+        RENDERED(the_new_status_set_says_inactive),
+        RENDERED(only_the_status_is_put_into_the_old_words),
+        RENDERED(the_other_statuses_are_the_same_in_both_sets),
+        RENDERED(the_node_id_is_sent_always_when_that_is_wanted),
+        RENDERED(a_node_id_that_changed_is_sent_in_any_case),
+        RENDERED(every_notification_begins_with_its_type),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
