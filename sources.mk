@@ -120,6 +120,7 @@ core_sources = \
     src/core/token.h
 
 push_sources = \
+    src/push/acknowledger.c \
     src/push/breaker.c \
     src/push/breaker.h \
     src/push/delivery.h \
@@ -130,6 +131,7 @@ push_sources = \
     src/push/owner.c \
     src/push/push.c \
     src/push/push.h \
+    src/push/reader.c \
     src/push/render_v1.c \
     src/push/result.c \
     src/push/result.h \
@@ -156,7 +158,9 @@ admin_sources = \
     src/admin/apps.c \
     src/admin/apps.h
 
-settings_sources = \
+daemon_sources = \
+    src/instance.c \
+    src/instance.h \
     src/listeners.c \
     src/listeners.h \
     src/options.c \
@@ -164,7 +168,7 @@ settings_sources = \
     src/settings.c \
     src/settings.h
 
-library_sources = $(base_sources) $(net_sources) $(store_sources) $(core_sources) $(push_sources) $(api_sources) $(api_v1_sources) $(device_sources) $(admin_sources) $(settings_sources)
+library_sources = $(base_sources) $(net_sources) $(store_sources) $(core_sources) $(push_sources) $(api_sources) $(api_v1_sources) $(device_sources) $(admin_sources) $(daemon_sources)
 
 ctl_sources = \
     src/iotpushctl.c \
@@ -177,6 +181,7 @@ ctl_sources = \
     src/ctl/table.h
 
 lua_scripts = \
+    src/store/lua/acknowledge.lua \
     src/store/lua/app_change.lua \
     src/store/lua/app_delete.lua \
     src/store/lua/child_add.lua \
@@ -188,6 +193,10 @@ lua_scripts = \
     src/store/lua/device_presence.lua \
     src/store/lua/device_seen.lua \
     src/store/lua/device_token.lua \
+    src/store/lua/instance_beat.lua \
+    src/store/lua/lease_claim.lua \
+    src/store/lua/lease_release.lua \
+    src/store/lua/lease_renew.lua \
     src/store/lua/node_release.lua \
     src/store/lua/node_reserve.lua \
     src/store/lua/report.lua \
@@ -225,6 +234,7 @@ unit_tests = \
     tests/unit/settings_test \
     tests/unit/store/embedded_test \
     tests/unit/store/keys_test \
+    tests/unit/store/lua_test \
     tests/unit/store/redis_test
 
 unit_test_helpers = \

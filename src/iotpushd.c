@@ -2,13 +2,13 @@
  * The daemon: what is started and stopped in which order, and what connects the parts. Everything
  * else is in the folders below.
  */
+#include "instance.h"
 #include "listeners.h"
 #include "options.h"
 
 #include "admin/admin.h"
 #include "api/v1/v1.h"
 #include "base/clock.h"
-#include "base/crypto.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/process.h"
@@ -199,7 +199,8 @@ static void start_core(struct daemon *daemon)
         die(daemon, "push.allow_networks", error);
     daemon->core = core_new(daemon->base, daemon->redis, &settings->core, daemon->policy);
     daemon->resolver = resolver_new(daemon->base);
-    config = (struct push_config){daemon->core, &settings->push, daemon->reader, daemon->resolver};
+    config = (struct push_config){daemon->core, &settings->push, daemon->reader,
+                                  daemon->instance_id, daemon->resolver};
     daemon->push = push_new(&config, &error);
     if (!daemon->push)
         die(daemon, "push", error);
@@ -425,17 +426,6 @@ static struct event_base *new_event_base(void)
     return base;
 }
 
-static char *instance_id(const struct settings *settings)
-{
-    char host[65] = "", random_part[9];
-
-    if (*settings->instance.id)
-        return xstrdup(settings->instance.id);
-    gethostname(host, sizeof(host) - 1);
-    crypto_random_hex(random_part, 8);
-    return xasprintf("%s-%s", host, random_part);
-}
-
 static void load_settings(struct daemon *daemon, int argc, char **argv)
 {
     options_parse(&daemon->options, argc, argv);
@@ -452,7 +442,8 @@ static void load_settings(struct daemon *daemon, int argc, char **argv)
                 strerror(errno));
         exit(EXIT_CONFIGURATION);
     }
-    daemon->instance_id = instance_id(&daemon->settings);
+    daemon->data_dir = data_directory(&daemon->settings);
+    daemon->instance_id = instance_id(&daemon->settings, daemon->data_dir);
     log_info("start", "version=%s instance=%s configuration=%s", PACKAGE_VERSION,
              daemon->instance_id,
              daemon->options.file ? daemon->options.file : "built-in defaults");
@@ -466,7 +457,6 @@ static void start(struct daemon *daemon)
              (unsigned long long)process_raise_descriptor_limit());
     daemon->started_ms = clock_tick_ms();
     daemon->base = new_event_base();
-    daemon->data_dir = data_directory(&daemon->settings);
     daemon->admin_token = first_line(daemon->settings.admin.token_file);
     take_signals(daemon);
     start_redis(daemon);

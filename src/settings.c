@@ -14,6 +14,12 @@ static const char *check_listen(const char *value)
     return *value ? http_address_check(value) : NULL;
 }
 
+static const char *check_instance_id(const char *value)
+{
+    return !*value || str_is_id(str_of(value), 100) ? NULL
+                                                    : "1 to 100 letters, digits, - and _";
+}
+
 static const char *check_times(const char *value)
 {
     int64_t times[8];
@@ -32,7 +38,7 @@ static const char *check_times(const char *value)
 
 const struct setting settings_table[] = {
     {"instance", "id", SETTING_TEXT, AT(instance.id), "", 0, 0, NULL, false,
-     "Name of this instance; empty: host name and a random part", NULL},
+     "Name of this instance, letters, digits, - and _; empty: host name and a random part, kept in the data directory", check_instance_id},
 
     {"redis", "url", SETTING_TEXT, AT(redis.url), "embedded:", 0, 0, NULL, false,
      "embedded: for a Redis of our own, redis://[user:password@]host:port/db, or unix:/path", redis_url_check},
@@ -146,6 +152,11 @@ const struct setting settings_table[] = {
 
     {"partition", "count", SETTING_INT, AT(core.partition_count), "64", 1, 1024, NULL, false,
      "Partitions of the deployment; counts at its first start only", NULL},
+
+    {"partition", "lease", SETTING_TIME, AT(core.lease_ms), "8s", 100, 10 * MINUTE, NULL, false,
+     "Life of a partition's lease: after a crash another instance takes over when it has run out", NULL},
+    {"partition", "heartbeat", SETTING_TIME, AT(core.heartbeat_ms), "2s", 20, MINUTE, NULL, false,
+     "How often an instance says that it lives, and renews its leases", NULL},
 
     {"cache", "life", SETTING_TIME, AT(core.cache_life_ms), "1s", 0, MINUTE, NULL, true,
      "How long a change made at another instance may stay unseen here", NULL},
@@ -317,6 +328,9 @@ int settings_check(const struct settings *settings, const struct settings_source
     if (settings->push.connect_timeout_ms > settings->push.timeout_ms)
         complain_about(&complaints, "push", "connect_timeout",
                        "is longer than push.timeout, inside which it runs");
+    if (settings->core.heartbeat_ms * 2 > settings->core.lease_ms)
+        complain_about(&complaints, "partition", "heartbeat",
+                       "must be at most half of partition.lease");
     if (settings->core.offline_after_ms && settings->core.abnormal_after_ms &&
         settings->core.offline_after_ms <= settings->core.abnormal_after_ms)
         complain_about(&complaints, "device", "offline_after",

@@ -34,6 +34,7 @@ struct core_settings {
     bool needs_port_and_path;
     bool needs_one_host;
     /* [partition] */
+    int64_t lease_ms, heartbeat_ms;
     int64_t partition_count; /* wanted at first start; core.partition_count is what counts */
     /* [cache] */
     int64_t cache_life_ms;  /* how long another instance's change may stay unseen */
@@ -57,6 +58,13 @@ struct core *core_new(struct event_base *base, struct redis *redis,
 void core_free(struct core *core);
 /* After a reload: limits take their new values. */
 void core_settings_changed(struct core *core);
+
+/* Has Redis been reached at all yet? Before that nobody knows where a device lives, and every call is
+ * answered ERR_INTERNAL. */
+static inline bool core_is_ready(const struct core *core)
+{
+    return core->partition_count > 0;
+}
 
 /* Reads (at the first start of a deployment: writes) the number of partitions. Answers ERR_OK, or
  * why Redis could not say. */

@@ -300,6 +300,14 @@ static void report_children(struct call *call)
                            call_header(call, "access_token"), check_children, family);
 }
 
+static void enter(struct call *call)
+{
+    if (core_is_ready(core_of(call)))
+        call_proceed(call);
+    else
+        fail(call, ERR_INTERNAL);
+}
+
 static const struct route routes[] = {
     {EVHTTP_REQ_POST, "/v5/device-auth", 0, log_in},
     {EVHTTP_REQ_POST, "/v5/devices/{device_id}/sys/properties/report", 0, report_own_properties},
@@ -316,5 +324,6 @@ struct http_api device_https_api = {
     .name = "device",
     .prefixes = prefixes,
     .tables = tables,
+    .enter = enter,
     .refuse = refuse,
 };

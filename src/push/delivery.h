@@ -20,17 +20,22 @@
 #include "push/push.h"
 #include <sys/queue.h>
 
+#define FENCE_SIZE    160 /* instance id, ':', epoch */
 #define EVENT_ID_SIZE 44 /* two 64-bit numbers, '-' and NUL */
 #define TARGET_KEY_MAX 2048
 
-struct partition_reader;
+struct delivery;
+TAILQ_HEAD(delivery_list, delivery);
 
 struct push_event {
     struct push *push;
-    struct partition_reader *partition;
+    struct partition *partition;
     char id[EVENT_ID_SIZE];
     struct event_facts facts;
-    unsigned pending; /* deliveries that are not done, and one more while it is being matched */
+    struct delivery_list deliveries; /* that are not done */
+    unsigned pending;  /* their number, and one more while it is being matched */
+    bool is_waiting;   /* for its application's subscriptions: stands in push_app.waiting */
+    bool is_forgotten; /* the partition was lost: what is on the wire ends, nothing is acknowledged */
     TAILQ_ENTRY(push_event) link; /* waits for subscriptions, or for its acknowledgement */
     UT_hash_handle hh;            /* in the partition's table, by id */
     char entry[];                 /* what facts point into */
@@ -51,10 +56,10 @@ struct delivery {
     unsigned attempts; /* made so far */
     unsigned refusals;
     bool needs_fresh_connection; /* an idle one broke under it */
+    TAILQ_ENTRY(delivery) in_event;
     TAILQ_ENTRY(delivery) in_lane;
     TAILQ_ENTRY(delivery) in_target; /* by arrival: age and limits take the oldest */
 };
-TAILQ_HEAD(delivery_list, delivery);
 
 enum lane_state { LANE_EMPTY, LANE_READY, LANE_IN_FLIGHT, LANE_PAUSED };
 
@@ -118,9 +123,13 @@ struct push {
     struct netpolicy const *policy;
     struct ssl_ctx_st *tls;
     char *user_agent;
-    struct owner *owner;       /* owner.c */
-    struct timers *timers;     /* timers.c */
-    struct endpoints *endpoints; /* endpoint.c */
+    const char *instance_id;
+    struct partition *partitions; /* all of the deployment; NULL until their number is known */
+    struct owner *owner;
+    struct reader *reader;
+    struct acknowledger *acknowledger;
+    struct timers *timers;
+    struct endpoints *endpoints;
     struct push_app *apps;     /* hash */
     struct lane *lanes;        /* hash */
     struct target *targets;    /* hash */
@@ -131,21 +140,57 @@ struct push {
     void (*stopped)(void *arg);
     void *stopped_arg;
     struct event *stop_timer, *stop_check;
-    bool is_stop_time_over;
+    bool is_stop_time_over, is_giving_back;
 };
 
-/* owner.c: reading and acknowledging partitions */
-struct owner *owner_new(struct push *push, struct redis *reader);
+enum partition_state {
+    PARTITION_FREE,      /* not ours, or nobody's */
+    PARTITION_CLAIMING,
+    PARTITION_OWNED,     /* read, delivered from, acknowledged in */
+    PARTITION_RELEASING, /* no longer read; what is in memory ends first */
+};
+
+struct partition {
+    struct push *push;
+    uint32_t number;
+    enum partition_state state;
+    char fence[FENCE_SIZE];  /* "<instance>:<epoch>": shown with every write of an owner */
+    int64_t lease_until_ms;  /* tick; what we may believe without asking */
+    int64_t release_by_ms;   /* tick; RELEASING longer than this is given up */
+    char last_id[EVENT_ID_SIZE];
+    struct push_event *events;       /* hash by id: all in memory */
+    struct push_event_list done;     /* wait for their deletion to be sent */
+    struct push_event_list deleting; /* deletion under way, in the order of the commands */
+};
+
+/* owner.c: leases of partitions, and who lives */
+struct owner *owner_new(struct push *push);
 void owner_free(struct owner *owner);
-void owner_start(struct owner *owner);
-void owner_stop_reading(struct owner *owner);
-void owner_resume(struct owner *owner); /* there is room in the window again */
-void owner_redis_lost(struct owner *owner);
-void owner_acknowledge(struct push_event *event); /* takes it: nothing more to be done for it */
-bool owner_is_idle(const struct owner *owner);    /* no acknowledgement under way */
-unsigned owner_partition_number(const struct partition_reader *partition);
-size_t owner_partition_count(const struct owner *owner);
-int64_t owner_oldest_event_ms(const struct owner *owner); /* 0: none in memory */
+void owner_start(struct owner *owner); /* Redis can be used (again) */
+/* Gives all partitions back; stopped(arg) when Redis has heard of it, or is not there. */
+void owner_stop(struct owner *owner, void (*stopped)(void *arg), void *arg);
+void owner_lost(struct partition *partition);  /* somebody else owns it */
+void owner_partition_emptied(struct partition *partition);
+size_t owner_partition_count(const struct push *push);
+bool partition_may_send(const struct partition *partition, int64_t now_ms);
+
+/* reader.c: from the streams into memory */
+struct reader *reader_new(struct push *push, struct redis *redis);
+void reader_free(struct reader *reader);
+void reader_start(struct reader *reader); /* all owned partitions are read from their start again */
+void reader_stop(struct reader *reader);
+void reader_resume(struct reader *reader); /* there is room in the window, or another partition */
+int64_t reader_oldest_event_ms(const struct push *push); /* 0: none in memory */
+
+/* acknowledger.c: from memory and the streams out */
+struct acknowledger *acknowledger_new(struct push *push);
+void acknowledger_free(struct acknowledger *acknowledger);
+void acknowledger_start(struct acknowledger *acknowledger); /* sends what is due */
+bool acknowledger_is_idle(const struct push *push);
+void event_done(struct push_event *event); /* takes it: nothing more is to be done for it */
+void event_free_memory(struct push_event *event);
+/* The partition is not ours any more: its events leave memory, except what is on the wire. */
+void partition_forget_events(struct partition *partition);
 
 /* dispatch.c: from an event to deliveries */
 void dispatch_event(struct push_event *event);
@@ -154,6 +199,7 @@ void dispatch_refresh(struct push *push); /* changed elsewhere: once in a while 
 void dispatch_free(struct push *push);
 /* One delivery less; when it was the last, the event is acknowledged. */
 void delivery_end(struct delivery *delivery);
+void dispatch_forget(struct push_event *event); /* out of the waiting ones */
 
 /* lane.c */
 void lane_add(struct push_app *app, const struct subscription *subscription,
@@ -164,6 +210,7 @@ void lane_leave_queue(struct lane *lane); /* out of ready or pause, before it ch
 void lane_pause(struct lane *lane, int64_t pause_ms); /* then ready again */
 void lane_make_ready(struct lane *lane, bool first);
 void lane_retarget(struct lane *lane, struct str url); /* its subscription has a new callback */
+void lane_remove(struct lane *lane, struct delivery *delivery); /* not in flight; not counted */
 void lane_drop_all(struct lane *lane, const char *reason); /* except what is in flight */
 
 /* target.c */

@@ -19,13 +19,14 @@
 static void event_less(struct push_event *event)
 {
     if (--event->pending == 0)
-        owner_acknowledge(event);
+        event_done(event);
 }
 
 void delivery_end(struct delivery *delivery)
 {
     if (--delivery->body->references == 0)
         free(delivery->body);
+    TAILQ_REMOVE(&delivery->event->deliveries, delivery, in_event);
     event_less(delivery->event);
     free(delivery);
 }
@@ -215,6 +216,7 @@ static void subscriptions_came(enum error error, struct subscriptions *subscript
     take_subscriptions(app, subscriptions);
     while ((event = TAILQ_FIRST(&app->waiting))) {
         TAILQ_REMOVE(&app->waiting, event, link);
+        event->is_waiting = false;
         dispatch_now(app, event);
     }
     app_forget_if_idle(app);
@@ -234,6 +236,7 @@ void dispatch_event(struct push_event *event)
 
     if (app->is_reading || !subscriptions) {
         TAILQ_INSERT_TAIL(&app->waiting, event, link);
+        event->is_waiting = true;
         if (!app->is_reading)
             read_subscriptions(app);
         return;
@@ -241,6 +244,14 @@ void dispatch_event(struct push_event *event)
     take_subscriptions(app, subscriptions);
     dispatch_now(app, event);
     app_forget_if_idle(app);
+}
+
+void dispatch_forget(struct push_event *event)
+{
+    struct push_app *app = app_of(event->push, event->facts.app_id);
+
+    TAILQ_REMOVE(&app->waiting, event, link);
+    event->is_waiting = false;
 }
 
 void dispatch_subscriptions_changed(struct push *push, struct str app_id)

@@ -250,7 +250,7 @@ static void failed(struct attempt *attempt, enum http_outcome outcome, const cha
 static void write_notify_id(const struct delivery *delivery, char *out, size_t size)
 {
     struct str subscription = delivery->lane->subscription_id;
-    unsigned partition = owner_partition_number(delivery->event->partition);
+    unsigned partition = delivery->event->partition->number;
 
     if (delivery->part)
         snprintf(out, size, "%u-%s.%u-%.*s", partition, delivery->event->id, delivery->part,

@@ -80,6 +80,7 @@ void lane_add(struct push_app *app, const struct subscription *subscription,
     delivery->part = part;
     event->pending++;
     body->references++;
+    TAILQ_INSERT_TAIL(&event->deliveries, delivery, in_event);
     TAILQ_INSERT_TAIL(&lane->deliveries, delivery, in_lane);
     target_attach(lane->target, delivery);
     if (lane->state == LANE_EMPTY)
@@ -137,6 +138,17 @@ void lane_retarget(struct lane *lane, struct str url)
     lane->target = target;
     if (lane->state != LANE_IN_FLIGHT)
         lane_make_ready(lane, false);
+}
+
+void lane_remove(struct lane *lane, struct delivery *delivery)
+{
+    target_detach(lane->target, delivery);
+    TAILQ_REMOVE(&lane->deliveries, delivery, in_lane);
+    delivery_end(delivery);
+    if (TAILQ_EMPTY(&lane->deliveries)) {
+        lane_leave_queue(lane);
+        lane_free(lane);
+    }
 }
 
 void lane_drop_all(struct lane *lane, const char *reason)

@@ -1,14 +1,18 @@
 /*
- * The owner's work on its partitions' event streams: read what is new, keep it until every delivery is
- * done, then delete it from the stream.
+ * Who owns which partition.
  *
- * One blocking XREAD over all owned partitions is always under way on a connection of its own. A
- * stream is read from its start when the partition is taken, and again after each reconnect: what is
- * in memory already is recognised by its id and left alone. The window bounds events in memory:
- * above it no XREAD is sent until half of it has drained.
+ * Each instance says every `heartbeat` that it lives, and learns who else does. The wanted owner of a
+ * partition is the live instance with the highest hash of (instance, partition), so everybody comes
+ * to the same answer without talking, and a change of instances moves few partitions.
  *
- * Acknowledgements (XDEL) are collected for a moment and sent one command per partition. An event
- * stays in memory until its XDEL is confirmed; after a lost connection the same ids are sent again.
+ * Owning is a lease in Redis with a fence, "<instance>:<epoch>", that each claim makes anew. Every
+ * write of an owner shows its fence to the script, so an owner that was asleep while its lease ran out
+ * is refused, whatever it believes. It stops believing by itself, too: when its own clock says that
+ * the lease may be over it sends nothing more until a renewal has gone well.
+ *
+ * What should belong to somebody else is released when nothing of it is in memory any more, or after
+ * RELEASE_MS; the other one claims it at its next heartbeat. Nothing is lost on the way, since what is
+ * not acknowledged is still in the stream, and nothing is sent twice when the release was clean.
  */
 #include "push/delivery.h"
 
@@ -18,354 +22,329 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "store/keys.h"
+#include "store/scripts_gen.h"
+#include <stdio.h>
 #include <stdlib.h>
 
-#define READ_COUNT     "64"   /* entries per stream and read */
-#define READ_BLOCK     "1000" /* ms; a lost wake-up costs no more than this */
-#define ACK_DELAY_MS   20
-#define ACK_MAX        200 /* ids per XDEL */
-#define READ_RETRY_MS  200
-
-struct partition_reader {
-    struct owner *owner;
-    uint32_t number;
-    char last_id[EVENT_ID_SIZE];
-    struct push_event *events; /* hash by id: all in memory */
-    struct push_event_list done;    /* wait for their XDEL to be sent */
-    struct push_event_list deleting; /* XDEL under way */
-};
+#define RELEASE_MS 5000
 
 struct owner {
     struct push *push;
-    struct redis *reader;
-    struct partition_reader *partitions;
-    size_t count;
-    bool is_running, is_reading;
-    size_t deleting; /* XDELs under way */
-    size_t done;     /* events that wait for one */
-    struct event *ack_timer, *read_timer;
+    struct event *heartbeat;
+    bool is_beating;  /* a heartbeat is under way */
+    size_t instances; /* alive at the last one */
+    void (*stopped)(void *arg);
+    void *stopped_arg;
 };
 
-static void read_more(struct owner *owner);
-
-/* ---- events ---- */
-
-static void forget_event(struct push_event *event)
+size_t owner_partition_count(const struct push *push)
 {
-    HASH_DEL(event->partition->events, event);
-    event->push->event_count--;
-    free(event);
+    size_t owned = 0;
+
+    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++)
+        owned += push->partitions[i].state == PARTITION_OWNED ||
+                 push->partitions[i].state == PARTITION_RELEASING;
+    return owned;
 }
 
-static struct push_event *remember_event(struct partition_reader *partition, struct str id,
-                                    struct str entry)
+static void count_owned(struct owner *owner)
 {
-    struct push_event *event = xmalloc(sizeof(*event) + entry.len + 1);
-
-    memset(event, 0, sizeof(*event));
-    memcpy(event->entry, entry.p, entry.len);
-    event->entry[entry.len] = '\0';
-    memcpy(event->id, id.p, id.len);
-    event->push = partition->owner->push;
-    event->partition = partition;
-    HASH_ADD(hh, partition->events, id[0], id.len, event);
-    event->push->event_count++;
-    return event;
+    metric_set(M_PARTITIONS_OWNED, (double)owner_partition_count(owner->push), NULL);
 }
 
-static void take_entry(struct partition_reader *partition, const redisReply *entry)
+bool partition_may_send(const struct partition *partition, int64_t now_ms)
 {
-    struct str id = redis_reply_str(redis_reply_at(entry, 0));
-    struct str text = redis_reply_str(redis_reply_at(redis_reply_at(entry, 1), 1));
-    struct push_event *event;
+    return now_ms < partition->lease_until_ms;
+}
 
-    if (id.len == 0 || id.len >= EVENT_ID_SIZE)
-        return;
-    memcpy(partition->last_id, id.p, id.len);
-    partition->last_id[id.len] = '\0';
-    HASH_FIND(hh, partition->events, id.p, id.len, event);
-    if (event)
-        return; /* read before the connection was lost */
-    event = remember_event(partition, id, text.p ? text : STR(""));
-    if (!event_read(str_n(event->entry, text.len), &event->facts)) {
-        log_error("push", "event=%u-%s state=dropped reason=unreadable", partition->number,
-                  event->id);
-        metric_inc(M_EVENTS_MALFORMED);
-        owner_acknowledge(event);
-        return;
+static struct str lease_life(const struct owner *owner, struct decimal *decimal)
+{
+    return decimal_str(decimal, owner->push->core->settings->lease_ms);
+}
+
+/* ---- who should own it ---- */
+
+static uint64_t weight(struct str instance, uint32_t partition)
+{
+    char text[KEY_ID_MAX + 16], digest[CRYPTO_SHA256_HEX_SIZE];
+    int len = snprintf(text, sizeof(text), "%.*s/%u", STR_ARG(instance), (unsigned)partition);
+
+    crypto_sha256_hex(str_n(text, (size_t)len), digest);
+    digest[16] = '\0';
+    return strtoull(digest, NULL, 16);
+}
+
+static bool should_own(const struct owner *owner, const redisReply *instances, uint32_t partition)
+{
+    uint64_t own = weight(str_of(owner->push->instance_id), partition);
+
+    for (size_t i = 0; i < instances->elements; i++) {
+        struct str id = redis_reply_str(redis_reply_at(instances, i));
+
+        if (id.len <= KEY_ID_MAX && !str_eq(id, str_of(owner->push->instance_id)) &&
+            weight(id, partition) > own)
+            return false;
     }
-    metric_add(M_EVENTS, 1, event_kind_name(event->facts.kind), NULL, NULL);
-    dispatch_event(event);
+    return true;
 }
 
-/* ---- reading ---- */
+/* ---- losing and giving back ---- */
 
-static struct partition_reader *partition_of_stream(struct owner *owner, struct str key)
+static void set_free(struct partition *partition)
 {
-    /* {p<N>}:q */
-    uint64_t number;
-    struct str rest;
-
-    if (key.len < 4)
-        return NULL;
-    if (!str_to_u64(str_split(str_n(key.p + 2, key.len - 2), '}', &rest), owner->count - 1,
-                    &number))
-        return NULL;
-    return &owner->partitions[number];
+    partition->state = PARTITION_FREE;
+    partition->fence[0] = '\0';
+    partition->lease_until_ms = 0;
+    partition_forget_events(partition);
+    count_owned(partition->push->owner);
 }
 
-static void retry_reading(evutil_socket_t fd, short what, void *arg)
+void owner_lost(struct partition *partition)
 {
-    (void)fd;
-    (void)what;
-    read_more(arg);
-}
-
-static void read_later(struct owner *owner)
-{
-    struct timeval pause = {0, READ_RETRY_MS * 1000};
-
-    event_add(owner->read_timer, &pause);
-}
-
-static void streams_read(enum redis_status status, const redisReply *reply, void *arg)
-{
-    struct owner *owner = arg;
-
-    owner->is_reading = false;
-    if (status != REDIS_DONE) {
-        if (status == REDIS_ERROR)
-            log_error("push", "what=read state=failed reason=%s", reply->str);
-        if (owner->is_running)
-            read_later(owner);
+    if (partition->state == PARTITION_FREE)
         return;
-    }
-    for (size_t i = 0; i < reply->elements; i++) {
-        const redisReply *stream = redis_reply_at(reply, i);
-        const redisReply *entries = redis_reply_at(stream, 1);
-        struct partition_reader *partition =
-            partition_of_stream(owner, redis_reply_str(redis_reply_at(stream, 0)));
-
-        for (size_t n = 0; partition && entries && n < entries->elements; n++)
-            take_entry(partition, redis_reply_at(entries, n));
-    }
-    read_more(owner);
+    log_warn("owner", "partition=%u state=lost", (unsigned)partition->number);
+    metric_inc(M_LEASE_LOSSES);
+    set_free(partition);
 }
 
-static void read_more(struct owner *owner)
+static void release_answered(enum redis_status status, const redisReply *reply, void *arg)
 {
-    size_t argc = 6 + 2 * owner->count, n = 6;
-    struct str *argv;
-    struct key *keys;
-
-    if (!owner->is_running || owner->is_reading || owner->push->is_stopping ||
-        (int64_t)owner->push->event_count >= owner->push->settings->window_events)
-        return;
-    argv = xcalloc(argc, sizeof(*argv));
-    keys = xcalloc(owner->count, sizeof(*keys));
-    argv[0] = STR("XREAD");
-    argv[1] = STR("COUNT");
-    argv[2] = STR(READ_COUNT);
-    argv[3] = STR("BLOCK");
-    argv[4] = STR(READ_BLOCK);
-    argv[5] = STR("STREAMS");
-    for (size_t i = 0; i < owner->count; i++)
-        argv[n++] = key_events(&keys[i], owner->partitions[i].number);
-    for (size_t i = 0; i < owner->count; i++)
-        argv[n++] = str_of(owner->partitions[i].last_id);
-    owner->is_reading = true;
-    redis_command(owner->reader, argc, argv, streams_read, owner);
-    free(argv);
-    free(keys);
-}
-
-void owner_resume(struct owner *owner)
-{
-    if ((int64_t)owner->push->event_count * 2 < owner->push->settings->window_events)
-        read_more(owner);
-}
-
-/* ---- acknowledging ---- */
-
-struct ack {
-    struct owner *owner;
-    struct partition_reader *partition;
-    size_t count; /* from the head of `deleting`: replies come in order */
-};
-
-static void schedule_acks(struct owner *owner)
-{
-    struct timeval pause = {0, ACK_DELAY_MS * 1000};
-
-    if (!event_pending(owner->ack_timer, EV_TIMEOUT, NULL))
-        event_add(owner->ack_timer, &pause);
-}
-
-static void check_stopped(struct owner *owner)
-{
-    if (owner->push->is_stopping && owner_is_idle(owner))
-        event_active(owner->push->stop_check, EV_TIMEOUT, 0);
-}
-
-static void events_deleted(enum redis_status status, const redisReply *reply, void *arg)
-{
-    struct ack *ack = arg;
-    struct partition_reader *partition = ack->partition;
-    struct owner *owner = ack->owner;
-
+    (void)status; /* a lease that could not be given back runs out */
     (void)reply;
-    owner->deleting--;
-    for (size_t i = 0; i < ack->count; i++) {
-        struct push_event *event = TAILQ_FIRST(&partition->deleting);
-
-        TAILQ_REMOVE(&partition->deleting, event, link);
-        if (status == REDIS_DONE) {
-            forget_event(event);
-        } else {
-            TAILQ_INSERT_TAIL(&partition->done, event, link);
-            owner->done++;
-        }
-    }
-    free(ack);
-    if (owner->done > 0 && owner->is_running)
-        schedule_acks(owner);
-    owner_resume(owner);
-    check_stopped(owner);
+    (void)arg;
 }
 
-static void delete_some(struct partition_reader *partition)
+static void release(struct partition *partition)
 {
-    struct str argv[2 + ACK_MAX];
-    struct key key;
-    struct ack *ack = xcalloc(1, sizeof(*ack));
-    struct push_event *event;
+    struct key lease;
 
-    ack->owner = partition->owner;
-    ack->partition = partition;
-    argv[0] = STR("XDEL");
-    argv[1] = key_events(&key, partition->number);
-    while (ack->count < ACK_MAX && (event = TAILQ_FIRST(&partition->done))) {
-        TAILQ_REMOVE(&partition->done, event, link);
-        TAILQ_INSERT_TAIL(&partition->deleting, event, link);
-        argv[2 + ack->count++] = str_of(event->id);
-        partition->owner->done--;
-    }
-    partition->owner->deleting++;
-    redis_command(partition->owner->push->core->redis, 2 + ack->count, argv, events_deleted, ack);
+    redis_script(partition->push->core->redis, &script_lease_release, 1,
+                 (struct str[]){key_lease(&lease, partition->number)}, 1,
+                 (struct str[]){str_of(partition->fence)}, release_answered, NULL);
+    set_free(partition);
 }
 
-static void send_acks(evutil_socket_t fd, short what, void *arg)
+static void start_release(struct partition *partition)
+{
+    partition->state = PARTITION_RELEASING;
+    partition->release_by_ms = clock_tick_ms() + RELEASE_MS;
+    owner_partition_emptied(partition);
+}
+
+void owner_partition_emptied(struct partition *partition)
+{
+    if (partition->state == PARTITION_RELEASING && !partition->events)
+        release(partition);
+}
+
+/* ---- claiming and renewing ---- */
+
+static void claimed(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct partition *partition = arg;
+    struct push *push = partition->push;
+    struct str fence = redis_reply_str(reply);
+
+    if (partition->state != PARTITION_CLAIMING)
+        return;
+    partition->state = PARTITION_FREE;
+    if (status != REDIS_DONE || fence.len == 0 || fence.len >= FENCE_SIZE)
+        return; /* held by another; the next heartbeat tries again */
+    memcpy(partition->fence, fence.p, fence.len);
+    partition->fence[fence.len] = '\0';
+    partition->state = PARTITION_OWNED;
+    partition->lease_until_ms += push->core->settings->lease_ms; /* from when it was sent */
+    memcpy(partition->last_id, "0-0", 4);
+    count_owned(push->owner);
+    reader_resume(push->reader);
+}
+
+static void claim(struct partition *partition)
+{
+    struct owner *owner = partition->push->owner;
+    struct key lease, epoch;
+    struct decimal life;
+
+    partition->state = PARTITION_CLAIMING;
+    partition->lease_until_ms = clock_tick_ms();
+    redis_script(partition->push->core->redis, &script_lease_claim, 2,
+                 (struct str[]){key_lease(&lease, partition->number),
+                                key_epoch(&epoch, partition->number)},
+                 2, (struct str[]){str_of(partition->push->instance_id), lease_life(owner, &life)},
+                 claimed, partition);
+}
+
+struct renewal {
+    struct partition *partition;
+    char fence[FENCE_SIZE];
+    int64_t sent_ms;
+};
+
+static void renewed(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct renewal *renewal = arg;
+    struct partition *partition = renewal->partition;
+
+    if (status == REDIS_DONE && strcmp(renewal->fence, partition->fence) == 0) {
+        if (redis_reply_i64(reply) == 1)
+            partition->lease_until_ms =
+                renewal->sent_ms + partition->push->core->settings->lease_ms;
+        else
+            owner_lost(partition);
+    }
+    free(renewal);
+}
+
+static void renew(struct partition *partition)
+{
+    struct renewal *renewal = xcalloc(1, sizeof(*renewal));
+    struct key lease;
+    struct decimal life;
+
+    renewal->partition = partition;
+    memcpy(renewal->fence, partition->fence, sizeof(renewal->fence));
+    renewal->sent_ms = clock_tick_ms();
+    redis_script(partition->push->core->redis, &script_lease_renew, 1,
+                 (struct str[]){key_lease(&lease, partition->number)}, 2,
+                 (struct str[]){str_of(partition->fence),
+                                lease_life(partition->push->owner, &life)},
+                 renewed, renewal);
+}
+
+/* ---- heartbeat ---- */
+
+static void look_at(struct partition *partition, bool is_wanted)
+{
+    if (partition->push->is_stopping) { /* keeps what it has until the end */
+        if (partition->fence[0])
+            renew(partition);
+        return;
+    }
+    switch (partition->state) {
+    case PARTITION_FREE:
+        if (is_wanted)
+            claim(partition);
+        break;
+    case PARTITION_CLAIMING:
+        break;
+    case PARTITION_OWNED:
+        renew(partition);
+        if (!is_wanted)
+            start_release(partition);
+        break;
+    case PARTITION_RELEASING:
+        if (is_wanted)
+            partition->state = PARTITION_OWNED;
+        else if (clock_tick_ms() >= partition->release_by_ms)
+            release(partition);
+        else
+            renew(partition);
+        break;
+    }
+}
+
+static void schedule_heartbeat(struct owner *owner)
+{
+    int64_t pause_ms = owner->push->core->settings->heartbeat_ms;
+    struct timeval pause = {pause_ms / 1000, pause_ms % 1000 * 1000};
+
+    event_add(owner->heartbeat, &pause);
+}
+
+static void instances_known(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct owner *owner = arg;
+    struct push *push = owner->push;
+
+    owner->is_beating = false;
+    schedule_heartbeat(owner);
+    if (status != REDIS_DONE)
+        return;
+    if (owner->instances != reply->elements)
+        log_info("owner", "instances=%zu", reply->elements);
+    owner->instances = reply->elements;
+    for (uint32_t i = 0; i < push->core->partition_count; i++)
+        look_at(&push->partitions[i], should_own(owner, reply, i));
+}
+
+static void beat(evutil_socket_t fd, short what, void *arg)
+{
+    struct owner *owner = arg;
+    struct core *core = owner->push->core;
+    struct key instances;
+    struct decimal silence;
 
     (void)fd;
     (void)what;
-    if (!redis_is_connected(owner->push->core->redis))
-        return; /* owner_start sends them after the reconnect */
-    for (size_t i = 0; i < owner->count; i++) {
-        while (!TAILQ_EMPTY(&owner->partitions[i].done))
-            delete_some(&owner->partitions[i]);
-    }
-}
-
-void owner_acknowledge(struct push_event *event)
-{
-    struct owner *owner = event->partition->owner;
-
-    TAILQ_INSERT_TAIL(&event->partition->done, event, link);
-    owner->done++;
-    schedule_acks(owner);
-}
-
-bool owner_is_idle(const struct owner *owner)
-{
-    return owner->deleting == 0 && owner->done == 0;
+    if (owner->is_beating)
+        return;
+    owner->is_beating = true;
+    redis_script(core->redis, &script_instance_beat, 1,
+                 (struct str[]){key_instances(&instances)}, 2,
+                 (struct str[]){str_of(owner->push->instance_id), lease_life(owner, &silence)},
+                 instances_known, owner);
 }
 
 /* ---- start and end ---- */
 
-static void take_partitions(struct owner *owner)
+static void make_partitions(struct push *push)
 {
-    owner->count = owner->push->core->partition_count;
-    owner->partitions = xcalloc(owner->count, sizeof(*owner->partitions));
-    for (size_t i = 0; i < owner->count; i++) {
-        owner->partitions[i].owner = owner;
-        owner->partitions[i].number = (uint32_t)i;
-        TAILQ_INIT(&owner->partitions[i].done);
-        TAILQ_INIT(&owner->partitions[i].deleting);
+    push->partitions = xcalloc(push->core->partition_count, sizeof(*push->partitions));
+    for (uint32_t i = 0; i < push->core->partition_count; i++) {
+        push->partitions[i].push = push;
+        push->partitions[i].number = i;
+        TAILQ_INIT(&push->partitions[i].done);
+        TAILQ_INIT(&push->partitions[i].deleting);
     }
-    metric_set(M_PARTITIONS_OWNED, (double)owner->count, NULL);
 }
 
 void owner_start(struct owner *owner)
 {
-    if (!owner->partitions)
-        take_partitions(owner);
-    for (size_t i = 0; i < owner->count; i++)
-        memcpy(owner->partitions[i].last_id, "0-0", 4);
-    owner->is_running = true;
-    if (owner->done > 0)
-        schedule_acks(owner);
-    read_more(owner);
+    if (!owner->push->partitions)
+        make_partitions(owner->push);
+    event_active(owner->heartbeat, EV_TIMEOUT, 0);
 }
 
-void owner_redis_lost(struct owner *owner)
+static void goodbye_said(enum redis_status status, const redisReply *reply, void *arg)
 {
-    owner->is_running = false;
+    struct owner *owner = arg;
+
+    (void)status;
+    (void)reply;
+    owner->stopped(owner->stopped_arg);
 }
 
-void owner_stop_reading(struct owner *owner)
+/* The answer to the last command comes after those of all releases. */
+void owner_stop(struct owner *owner, void (*stopped)(void *arg), void *arg)
 {
-    event_del(owner->read_timer);
-    if (owner->done > 0)
-        event_active(owner->ack_timer, EV_TIMEOUT, 0);
+    struct push *push = owner->push;
+    struct key instances;
+
+    event_del(owner->heartbeat);
+    owner->stopped = stopped;
+    owner->stopped_arg = arg;
+    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
+        if (push->partitions[i].fence[0])
+            release(&push->partitions[i]);
+    }
+    redis_command(push->core->redis, 3,
+                  (struct str[]){STR("ZREM"), key_instances(&instances),
+                                 str_of(push->instance_id)},
+                  goodbye_said, owner);
 }
 
-struct owner *owner_new(struct push *push, struct redis *reader)
+struct owner *owner_new(struct push *push)
 {
     struct owner *owner = xcalloc(1, sizeof(*owner));
 
     owner->push = push;
-    owner->reader = reader;
-    owner->ack_timer = evtimer_new(push->core->base, send_acks, owner);
-    owner->read_timer = evtimer_new(push->core->base, retry_reading, owner);
+    owner->heartbeat = evtimer_new(push->core->base, beat, owner);
     return owner;
 }
 
 void owner_free(struct owner *owner)
 {
-    for (size_t i = 0; i < owner->count; i++) {
-        struct push_event *event, *next;
-
-        HASH_ITER (hh, owner->partitions[i].events, event, next)
-            forget_event(event);
-    }
-    event_free(owner->ack_timer);
-    event_free(owner->read_timer);
-    free(owner->partitions);
+    event_free(owner->heartbeat);
     free(owner);
-}
-
-unsigned owner_partition_number(const struct partition_reader *partition)
-{
-    return partition->number;
-}
-
-size_t owner_partition_count(const struct owner *owner)
-{
-    return owner->count;
-}
-
-int64_t owner_oldest_event_ms(const struct owner *owner)
-{
-    int64_t oldest_ms = 0;
-
-    for (size_t i = 0; i < owner->count; i++) {
-        /* uthash keeps the order of insertion: the first one is the oldest of its partition */
-        const struct push_event *event = owner->partitions[i].events;
-
-        if (event && (!oldest_ms || event->facts.time_ms < oldest_ms))
-            oldest_ms = event->facts.time_ms;
-    }
-    return oldest_ms;
 }

@@ -11,7 +11,7 @@
 static void sweep(evutil_socket_t fd, short what, void *arg)
 {
     struct push *push = arg;
-    int64_t oldest_ms = owner_oldest_event_ms(push->owner);
+    int64_t oldest_ms = reader_oldest_event_ms(push);
 
     (void)fd;
     (void)what;
@@ -54,7 +54,10 @@ struct push *push_new(const struct push_config *config, char **error)
     push->policy = config->core->policy;
     push->user_agent = xstrdup(*user_agent ? user_agent : "iotpush/" PACKAGE_VERSION);
     push->endpoints = endpoints_new(push);
-    push->owner = owner_new(push, config->reader);
+    push->instance_id = config->instance_id;
+    push->owner = owner_new(push);
+    push->reader = reader_new(push, config->reader);
+    push->acknowledger = acknowledger_new(push);
     push->timers = timers_new(push);
     push->sweep = event_new(base, -1, EV_PERSIST, sweep, push);
     push->stop_timer = evtimer_new(base, stop_time_is_over, push);
@@ -67,34 +70,42 @@ struct push *push_new(const struct push_config *config, char **error)
 void push_start(struct push *push)
 {
     owner_start(push->owner);
+    reader_start(push->reader);
+    acknowledger_start(push->acknowledger);
     timers_start(push->timers);
 }
 
 void push_redis_lost(struct push *push)
 {
-    owner_redis_lost(push->owner);
+    reader_stop(push->reader);
 }
 
 /* ---- stopping ---- */
 
-/* When an attempt or an acknowledgement ended, and when the time is over. */
+static void owner_stopped(void *arg)
+{
+    struct push *push = arg;
+
+    push->stopped(push->stopped_arg);
+}
+
+/* When an attempt or an acknowledgement ended, and when the time is over: first what is on the wire
+ * ends, then its acknowledgements are written, then the partitions are given back. */
 static void look_if_stopped(evutil_socket_t fd, short what, void *arg)
 {
     struct push *push = arg;
-    void (*stopped)(void *arg) = push->stopped;
 
     (void)fd;
     (void)what;
-    if (!stopped)
+    if (push->is_giving_back)
         return;
     if (push->in_flight_count == 0)
-        owner_stop_reading(push->owner); /* sends the last acknowledgements now */
-    if (!push->is_stop_time_over &&
-        (push->in_flight_count > 0 || !owner_is_idle(push->owner)))
+        acknowledger_start(push->acknowledger);
+    if (!push->is_stop_time_over && (push->in_flight_count > 0 || !acknowledger_is_idle(push)))
         return;
-    push->stopped = NULL;
+    push->is_giving_back = true;
     event_del(push->stop_timer);
-    stopped(push->stopped_arg);
+    owner_stop(push->owner, owner_stopped, push);
 }
 
 static void stop_time_is_over(evutil_socket_t fd, short what, void *arg)
@@ -117,6 +128,19 @@ void push_stop(struct push *push, int64_t timeout_ms, void (*stopped)(void *arg)
     event_active(push->stop_check, EV_TIMEOUT, 0);
 }
 
+static void free_partitions(struct push *push)
+{
+    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
+        struct push_event *event, *next;
+
+        HASH_ITER (hh, push->partitions[i].events, event, next) {
+            HASH_DEL(push->partitions[i].events, event);
+            free(event);
+        }
+    }
+    free(push->partitions);
+}
+
 void push_free(struct push *push)
 {
     if (!push)
@@ -125,7 +149,10 @@ void push_free(struct push *push)
     target_free_all(push);
     dispatch_free(push);
     endpoints_free(push->endpoints);
+    free_partitions(push);
     owner_free(push->owner);
+    reader_free(push->reader);
+    acknowledger_free(push->acknowledger);
     timers_free(push->timers);
     event_free(push->sweep);
     event_free(push->stop_timer);
@@ -138,7 +165,7 @@ void push_free(struct push *push)
 void push_count(const struct push *push, struct push_figures *figures)
 {
     *figures = (struct push_figures){
-        .partitions = owner_partition_count(push->owner),
+        .partitions = owner_partition_count(push),
         .events = push->event_count,
         .queued = push->queued_count - push->in_flight_count,
         .in_flight = push->in_flight_count,
@@ -149,7 +176,7 @@ void push_count(const struct push *push, struct push_figures *figures)
 void push_write_status(struct push *push, struct json_writer *w)
 {
     json_object(w);
-    json_member_i64(w, "partitionsOwned", (int64_t)owner_partition_count(push->owner));
+    json_member_i64(w, "partitionsOwned", (int64_t)owner_partition_count(push));
     json_member_i64(w, "eventsPending", (int64_t)push->event_count);
     json_member_i64(w, "deliveriesQueued", (int64_t)(push->queued_count - push->in_flight_count));
     json_member_i64(w, "inFlight", (int64_t)push->in_flight_count);

@@ -39,6 +39,7 @@ struct push_config {
     struct core *core;
     const struct push_settings *settings;
     struct redis *reader; /* a connection of its own, for blocking reads */
+    const char *instance_id; /* outlives the engine */
     struct resolver *resolver;
 };
 

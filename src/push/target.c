@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LEASE_DOUBT_MS 200
 #define IDLE_KEEP_MS  60000 /* a target without deliveries is forgotten after this */
 #define DROP_LOG_MS   60000 /* one line per URL and minute */
 
@@ -145,6 +146,23 @@ static bool is_expired(const struct target *target, const struct delivery *deliv
            target->push->settings->v1_cache_time_ms;
 }
 
+/* false: the lane left the ready ones. */
+static bool may_send(struct target *target, struct lane *lane, int64_t now_ms)
+{
+    const struct delivery *head = TAILQ_FIRST(&lane->deliveries);
+
+    if (is_expired(target, head)) {
+        target_drop_head(lane, "expired");
+        return false;
+    }
+    if (!partition_may_send(head->event->partition, now_ms)) {
+        lane_leave_queue(lane); /* until the lease is known to be ours */
+        lane_pause(lane, LEASE_DOUBT_MS);
+        return false;
+    }
+    return true;
+}
+
 struct lane *target_take_lane(struct target *target)
 {
     const struct push_settings *settings = target->push->settings;
@@ -152,9 +170,8 @@ struct lane *target_take_lane(struct target *target)
     enum breaker_state before = target->breaker.state;
     struct lane *lane;
 
-    while ((lane = TAILQ_FIRST(&target->ready)) &&
-           is_expired(target, TAILQ_FIRST(&lane->deliveries)))
-        target_drop_head(lane, "expired");
+    while ((lane = TAILQ_FIRST(&target->ready)) && !may_send(target, lane, now_ms))
+        ;
     if (!lane)
         return NULL;
     if (now_ms < target->paused_until_ms) {
@@ -319,6 +336,10 @@ void target_attempt_done(struct target *target, struct lane *lane,
     metric_add(M_PUSH_REQUESTS, 1, result_class_name(class), NULL, NULL);
     if (class == RESULT_OK) {
         delivered(target, lane);
+    } else if (head_of(lane)->event->is_forgotten) {
+        breaker_neutral(&target->breaker, settings, clock_tick_ms());
+        delivery_end(take_head(lane)); /* the partition's new owner sends it */
+        lane_advance(lane);
     } else if (was_moved(target, lane)) {
         if (result_counts(class, result))
             breaker_failed(&target->breaker, settings, clock_tick_ms());
@@ -402,6 +423,8 @@ void target_free_all(struct push *push)
             TAILQ_REMOVE(&lane->deliveries, delivery, in_lane);
             if (--delivery->body->references == 0)
                 free(delivery->body);
+            if (delivery->event->is_forgotten && --delivery->event->pending == 0)
+                free(delivery->event); /* the others go with their partition */
             free(delivery);
         }
         HASH_DEL(push->lanes, lane);

@@ -76,26 +76,25 @@ static void look(evutil_socket_t fd, short what, void *arg)
 {
     struct timers *timers = arg;
     struct push *push = timers->push;
-    size_t count = owner_partition_count(push->owner);
+    uint32_t count = push->partitions ? push->core->partition_count : 0;
     struct decimal now;
 
     (void)fd;
     (void)what;
-    if (count == 0 || !redis_is_connected(push->core->redis)) {
-        schedule_look(timers);
-        return;
-    }
-    timers->looking = count;
     decimal_str(&now, clock_now_ms());
-    for (size_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && redis_is_connected(push->core->redis); i++) {
         struct key key;
 
+        if (push->partitions[i].state != PARTITION_OWNED)
+            continue;
+        timers->looking++;
         redis_command(push->core->redis, 7,
-                      (struct str[]){STR("ZRANGEBYSCORE"), key_timers(&key, (uint32_t)i),
-                                     STR("0"), str_of(now.text), STR("LIMIT"), STR("0"),
-                                     STR(DUE_MAX)},
+                      (struct str[]){STR("ZRANGEBYSCORE"), key_timers(&key, i), STR("0"),
+                                     str_of(now.text), STR("LIMIT"), STR("0"), STR(DUE_MAX)},
                       due_read, timers);
     }
+    if (timers->looking == 0)
+        schedule_look(timers);
 }
 
 struct timers *timers_new(struct push *push)

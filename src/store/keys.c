@@ -49,6 +49,17 @@ struct str key_timers(struct key *key, uint32_t partition)
     return written(key, snprintf(key->text, sizeof(key->text), "{p%u}:t", (unsigned)partition));
 }
 
+struct str key_lease(struct key *key, uint32_t partition)
+{
+    return written(key, snprintf(key->text, sizeof(key->text), "{p%u}:own", (unsigned)partition));
+}
+
+struct str key_epoch(struct key *key, uint32_t partition)
+{
+    return written(key,
+                   snprintf(key->text, sizeof(key->text), "{p%u}:epoch", (unsigned)partition));
+}
+
 struct str key_app(struct key *key, struct str app_id)
 {
     return in_app(key, app_id, "app");
@@ -77,6 +88,11 @@ struct str key_app_subscription_index(struct key *key, struct str app_id)
 struct str key_apps(struct key *key)
 {
     return written(key, snprintf(key->text, sizeof(key->text), "{g}:apps"));
+}
+
+struct str key_instances(struct key *key)
+{
+    return written(key, snprintf(key->text, sizeof(key->text), "{g}:inst"));
 }
 
 struct str key_deployment(struct key *key)

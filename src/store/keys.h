@@ -32,6 +32,11 @@ struct str key_events(struct key *key, uint32_t partition);
 /* zset: durable timers, "<kind>:<device>" by due time in ms. */
 struct str key_timers(struct key *key, uint32_t partition);
 
+/* string: lease: "<instance>:<epoch>" of the partition's owner. Expires unless renewed. */
+struct str key_lease(struct key *key, uint32_t partition);
+/* integer: epoch of the last lease. */
+struct str key_epoch(struct key *key, uint32_t partition);
+
 /* hash: application: name, secret digest, state, current tokens. */
 struct str key_app(struct key *key, struct str app_id);
 /* hash: node id -> "<device id>:<time of reservation in ms>". */
@@ -45,6 +50,8 @@ struct str key_app_subscription_index(struct key *key, struct str app_id);
 
 /* zset: application ids by time of creation. */
 struct str key_apps(struct key *key);
+/* zset: live instances by their last heartbeat, in ms of Redis' clock. */
+struct str key_instances(struct key *key);
 /* hash: facts of the deployment: partitions. */
 struct str key_deployment(struct key *key);
 

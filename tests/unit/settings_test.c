@@ -35,12 +35,12 @@ static int stop(void **state)
     return 0;
 }
 
-#define FOR_EACH_ROW(row)                                                                          \
-    for (const struct setting *row = settings_table; row->section; row++)
+#define FOR_EACH_ROW(row) for (const struct setting *row = settings_table; row->section; row++)
 
 static const struct setting *row_of(const char *section, const char *key)
 {
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         if (strcmp(row->section, section) == 0 && strcmp(row->key, key) == 0)
             return row;
     }
@@ -53,7 +53,8 @@ static const struct setting *row_of(const char *section, const char *key)
 static void every_setting_has_a_help_text(void **state)
 {
     (void)state;
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         if (!row->help || strlen(row->help) < 10)
             fail_msg("%s.%s has no help", row->section, row->key);
         assert_true(str_is_printable(str_of(row->help)));
@@ -66,7 +67,8 @@ static void names_are_written_in_lower_case(void **state)
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
 
     (void)state;
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         assert_int_equal(strspn(row->section, allowed), strlen(row->section));
         assert_int_equal(strspn(row->key, allowed), strlen(row->key));
         assert_true(*row->section && *row->key);
@@ -76,14 +78,15 @@ static void names_are_written_in_lower_case(void **state)
 static void no_two_settings_have_one_name(void **state)
 {
     (void)state;
-    FOR_EACH_ROW (row)
-        assert_ptr_equal(row_of(row->section, row->key), row);
+    FOR_EACH_ROW(row)
+    assert_ptr_equal(row_of(row->section, row->key), row);
 }
 
 static void no_two_settings_fill_one_member(void **state)
 {
     (void)state;
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         for (const struct setting *other = settings_table; other != row; other++) {
             if (other->offset == row->offset)
                 fail_msg("%s.%s and %s.%s", other->section, other->key, row->section, row->key);
@@ -94,7 +97,8 @@ static void no_two_settings_fill_one_member(void **state)
 static void rows_of_one_section_stand_together(void **state)
 {
     (void)state;
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         for (const struct setting *other = settings_table; other < row; other++) {
             if (strcmp(other->section, row->section) == 0)
                 assert_string_equal(row[-1].section, row->section);
@@ -105,7 +109,8 @@ static void rows_of_one_section_stand_together(void **state)
 static void every_default_is_right(void **state)
 {
     (void)state;
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         char *wrong;
 
         assert_non_null(row->fallback);
@@ -125,7 +130,8 @@ static bool is_number(const struct setting *row)
 static void every_number_has_bounds(void **state)
 {
     (void)state;
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         if (is_number(row) && (row->min < 0 || row->max <= row->min))
             fail_msg("%s.%s: %lld to %lld", row->section, row->key, (long long)row->min,
                      (long long)row->max);
@@ -138,7 +144,8 @@ static void every_number_has_bounds(void **state)
 static void times_have_bounds_that_make_sense(void **state)
 {
     (void)state;
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         int64_t value;
 
         if (row->type != SETTING_TIME)
@@ -155,7 +162,8 @@ static void times_have_bounds_that_make_sense(void **state)
 static void intervals_and_timeouts_cannot_be_zero(void **state)
 {
     (void)state;
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         struct str key = str_of(row->key);
 
         if (row->type == SETTING_TIME && strcmp(row->key, "register_timeout") != 0 &&
@@ -167,7 +175,8 @@ static void intervals_and_timeouts_cannot_be_zero(void **state)
 static void choices_belong_to_choices(void **state)
 {
     (void)state;
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         assert_int_equal(row->choices != NULL, row->type == SETTING_CHOICE);
         if (row->choices)
             assert_non_null(strchr(row->choices, ' '));
@@ -192,17 +201,23 @@ static void levels_are_those_of_the_log_in_its_order(void **state)
 static void addresses_and_urls_are_checked_when_they_are_read(void **state)
 {
     static const char *const wrong[][3] = {
-        {"redis", "url", "http://h"},          {"api", "listen_http", "nowhere"},
-        {"api", "listen_https", "1.2.3.4:x"},  {"device", "listen_http", "1.2.3.4:70000"},
-        {"admin", "listen_http", ":"},         {"metrics", "listen_http", "x y"},
-        {"push", "allow_networks", "10.0.0/8"}, {"push", "deny_networks", "1.2.3.4/33"},
-        {"push", "refused_pauses", "10"},      {"push", "refused_pauses", "1s,,2s"},
+        {"redis", "url", "http://h"},
+        {"api", "listen_http", "nowhere"},
+        {"api", "listen_https", "1.2.3.4:x"},
+        {"device", "listen_http", "1.2.3.4:70000"},
+        {"admin", "listen_http", ":"},
+        {"metrics", "listen_http", "x y"},
+        {"push", "allow_networks", "10.0.0/8"},
+        {"push", "deny_networks", "1.2.3.4/33"},
+        {"push", "refused_pauses", "10"},
+        {"push", "refused_pauses", "1s,,2s"},
         {"push", "refused_pauses", "1s,1s,1s,1s,1s,1s,1s,1s,1s"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-        char *reason = setting_value_parse(row_of(wrong[i][0], wrong[i][1]), wrong[i][2], &settings);
+        char *reason =
+            setting_value_parse(row_of(wrong[i][0], wrong[i][1]), wrong[i][2], &settings);
 
         if (!reason)
             fail_msg("%s.%s = %s was accepted", wrong[i][0], wrong[i][1], wrong[i][2]);
@@ -219,7 +234,8 @@ static void help_names_every_setting(void **state)
     (void)state;
     settings_print_help(settings_table, out);
     fclose(out);
-    FOR_EACH_ROW (row) {
+    FOR_EACH_ROW(row)
+    {
         if (!strstr(text, row->key))
             fail_msg("%s.%s is missing", row->section, row->key);
     }

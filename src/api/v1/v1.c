@@ -94,6 +94,10 @@ static void enter(struct call *call)
     struct str key = app_key(call);
     const struct app *app;
 
+    if (!core_is_ready(v1_core(call))) {
+        v1_fail(call, ERR_INTERNAL);
+        return;
+    }
     if (call_route(call)->auth == V1_OPEN) {
         call_proceed(call);
         return;

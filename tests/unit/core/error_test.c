@@ -41,7 +41,8 @@ static void every_error_has_a_status_of_http(void **state)
 static void no_error_looks_like_a_success(void **state)
 {
     (void)state;
-    FOR_EACH_ERROR (error) {
+    FOR_EACH_ERROR(error)
+    {
         if (error_v1(error)->status < 400 || error_v5(error)->status < 400)
             fail_msg("%s has a status below 400", names[error]);
     }
@@ -50,7 +51,8 @@ static void no_error_looks_like_a_success(void **state)
 static void codes_of_v1_are_digits(void **state)
 {
     (void)state;
-    FOR_EACH_ERROR (error) {
+    FOR_EACH_ERROR(error)
+    {
         const char *code = error_v1(error)->code;
 
         if (strlen(code) < 5 || strlen(code) > 7 || strspn(code, "0123456789") != strlen(code))
@@ -61,7 +63,8 @@ static void codes_of_v1_are_digits(void **state)
 static void codes_of_v5_are_iotda_and_six_digits(void **state)
 {
     (void)state;
-    FOR_EACH_ERROR (error) {
+    FOR_EACH_ERROR(error)
+    {
         const char *code = error_v5(error)->code;
 
         if (strncmp(code, "IOTDA.", 6) != 0 || strlen(code) != 12 ||
@@ -73,7 +76,8 @@ static void codes_of_v5_are_iotda_and_six_digits(void **state)
 static void every_error_has_a_text_in_both_protocols(void **state)
 {
     (void)state;
-    FOR_EACH_ERROR (error) {
+    FOR_EACH_ERROR(error)
+    {
         if (!*error_v1(error)->text || !*error_v5(error)->text)
             fail_msg("%s has no text", names[error]);
         for (const char *p = error_v1(error)->text; *p; p++)
@@ -86,15 +90,15 @@ static void every_error_has_a_text_in_both_protocols(void **state)
 static void the_gateway_raises_token_and_throttle_errors_only(void **state)
 {
     (void)state;
-    FOR_EACH_ERROR (error)
-        assert_int_equal(error_is_gateway(error),
-                         error == ERR_TOKEN_INVALID || error == ERR_THROTTLED);
+    FOR_EACH_ERROR(error)
+    assert_int_equal(error_is_gateway(error), error == ERR_TOKEN_INVALID || error == ERR_THROTTLED);
 }
 
 static void codes_of_the_gateway_are_of_its_own_range(void **state)
 {
     (void)state;
-    FOR_EACH_ERROR (error) {
+    FOR_EACH_ERROR(error)
+    {
         if (error_is_gateway(error)) {
             assert_int_equal(error_v1(error)->status, 403);
             assert_int_equal(strlen(error_v1(error)->code), 7);

@@ -26,11 +26,12 @@ static void every_kind_is_read_as_it_was_written(void **state)
 {
     (void)state;
     for (int kind = 0; kind < EVENT_KIND_COUNT; kind++) {
-        struct event_facts written = {
-            (enum event_kind)kind, STR("Qx7a_Plant-01"),
-            STR("3b0f6a52-91cc-4d5e-8f77-0a6d2b41e9c8"),
-            STR("c4d1a7e0-5a0e-4b0c-a3e6-1f9f7720bb10"), INT64_MAX - kind,
-            STR("{\"text\":\"with blanks  and \xc3\xa9 {}\"}")};
+        struct event_facts written = {(enum event_kind)kind,
+                                      STR("Qx7a_Plant-01"),
+                                      STR("3b0f6a52-91cc-4d5e-8f77-0a6d2b41e9c8"),
+                                      STR("c4d1a7e0-5a0e-4b0c-a3e6-1f9f7720bb10"),
+                                      INT64_MAX - kind,
+                                      STR("{\"text\":\"with blanks  and \xc3\xa9 {}\"}")};
         struct event_facts read;
         struct buf out = {0};
 

@@ -84,11 +84,11 @@ static void a_new_device_is_device_added(void **state)
     happens("1 device.created app1 dev1 dev1 1566438240000 "
             "{\"info\":{\"nodeId\":\"8655\",\"status\":\"INACTIVE\",\"statusDetail\":"
             "\"NOT_ACTIVE\"},\"nodeId\":\"8655\"}");
-    assert_notification("deviceAdded",
-                        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"dev1\",\"gatewayId\":"
-                        "\"dev1\",\"nodeType\":\"GATEWAY\",\"deviceInfo\":{\"nodeId\":\"8655\","
-                        BEFORE_STATUS_NULL "\"status\":\"OFFLINE\",\"statusDetail\":\"NOT_ACTIVE\","
-                        AFTER_STATUS_NULL);
+    assert_notification(
+        "deviceAdded",
+        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"dev1\",\"gatewayId\":"
+        "\"dev1\",\"nodeType\":\"GATEWAY\",\"deviceInfo\":{\"nodeId\":\"8655\"," BEFORE_STATUS_NULL
+        "\"status\":\"OFFLINE\",\"statusDetail\":\"NOT_ACTIVE\"," AFTER_STATUS_NULL);
 }
 
 static void a_new_device_behind_a_gateway_is_an_endpoint(void **state)
@@ -96,11 +96,11 @@ static void a_new_device_behind_a_gateway_is_an_endpoint(void **state)
     (void)state;
     happens("1 device.created app1 child1 gw1 0 {\"info\":{\"nodeId\":\"8655\",\"status\":"
             "\"INACTIVE\",\"statusDetail\":\"NOT_ACTIVE\"}}");
-    assert_notification("deviceAdded",
-                        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"child1\",\"gatewayId\":"
-                        "\"gw1\",\"nodeType\":\"ENDPOINT\",\"deviceInfo\":{\"nodeId\":\"8655\","
-                        BEFORE_STATUS_NULL "\"status\":\"OFFLINE\",\"statusDetail\":\"NOT_ACTIVE\","
-                        AFTER_STATUS_NULL);
+    assert_notification(
+        "deviceAdded",
+        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"child1\",\"gatewayId\":"
+        "\"gw1\",\"nodeType\":\"ENDPOINT\",\"deviceInfo\":{\"nodeId\":\"8655\"," BEFORE_STATUS_NULL
+        "\"status\":\"OFFLINE\",\"statusDetail\":\"NOT_ACTIVE\"," AFTER_STATUS_NULL);
 }
 
 static void device_info_has_its_members_in_the_protocols_order(void **state)
@@ -149,14 +149,16 @@ static void an_expired_registration_is_bind_device_without_device_info(void **st
 static void a_change_is_device_info_changed_with_only_what_changed(void **state)
 {
     (void)state;
-    happens("1 device.updated app1 dev1 gw1 0 {\"info\":{\"isHD\":\"\",\"name\":\"pump \\\"2\\\"\"},"
-            "\"nodeId\":\"8655\"}");
+    happens(
+        "1 device.updated app1 dev1 gw1 0 {\"info\":{\"isHD\":\"\",\"name\":\"pump \\\"2\\\"\"},"
+        "\"nodeId\":\"8655\"}");
     assert_notification(
         "deviceInfoChanged",
         "{\"notifyType\":\"deviceInfoChanged\",\"deviceId\":\"dev1\",\"gatewayId\":\"gw1\","
         "\"networkStatus\":null,\"deviceInfo\":{\"nodeId\":null,\"name\":\"pump \\\"2\\\"\","
         "\"description\":null,\"manufacturerId\":null,\"manufacturerName\":null,\"mac\":null,"
-        "\"location\":null,\"deviceType\":null,\"model\":null,\"swVersion\":null,\"fwVersion\":null,"
+        "\"location\":null,\"deviceType\":null,\"model\":null,\"swVersion\":null,\"fwVersion\":"
+        "null,"
         "\"hwVersion\":null,\"protocolType\":null,\"bridgeId\":null,\"status\":null,"
         "\"statusDetail\":null,\"mute\":null,\"supportedSecurity\":null,\"isSecurity\":null,"
         "\"signalStrength\":null,\"sigVersion\":null,\"serialNumber\":null,\"batteryLevel\":null,"
@@ -255,11 +257,12 @@ static void the_new_status_set_says_inactive(void **state)
     rendering.has_old_status_set = false;
     happens("1 device.created app1 dev1 dev1 0 {\"info\":{\"nodeId\":\"8655\",\"status\":"
             "\"INACTIVE\",\"statusDetail\":\"NOT_ACTIVE\"}}");
-    assert_notification("deviceAdded",
-                        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"dev1\",\"gatewayId\":"
-                        "\"dev1\",\"nodeType\":\"GATEWAY\",\"deviceInfo\":{\"nodeId\":\"8655\","
-                        BEFORE_STATUS_NULL "\"status\":\"INACTIVE\",\"statusDetail\":"
-                        "\"NOT_ACTIVE\"," AFTER_STATUS_NULL);
+    assert_notification(
+        "deviceAdded",
+        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"dev1\",\"gatewayId\":"
+        "\"dev1\",\"nodeType\":\"GATEWAY\",\"deviceInfo\":{\"nodeId\":\"8655\"," BEFORE_STATUS_NULL
+        "\"status\":\"INACTIVE\",\"statusDetail\":"
+        "\"NOT_ACTIVE\"," AFTER_STATUS_NULL);
 }
 
 static void only_the_status_is_put_into_the_old_words(void **state)
@@ -267,11 +270,11 @@ static void only_the_status_is_put_into_the_old_words(void **state)
     (void)state;
     happens("1 device.created app1 dev1 dev1 0 {\"info\":{\"nodeId\":\"INACTIVE\",\"status\":"
             "\"INACTIVE\",\"statusDetail\":\"NOT_ACTIVE\"}}");
-    assert_notification("deviceAdded",
-                        "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"dev1\",\"gatewayId\":"
-                        "\"dev1\",\"nodeType\":\"GATEWAY\",\"deviceInfo\":{\"nodeId\":\"INACTIVE\","
-                        BEFORE_STATUS_NULL "\"status\":\"OFFLINE\",\"statusDetail\":\"NOT_ACTIVE\","
-                        AFTER_STATUS_NULL);
+    assert_notification(
+        "deviceAdded", "{\"notifyType\":\"deviceAdded\",\"deviceId\":\"dev1\",\"gatewayId\":"
+                       "\"dev1\",\"nodeType\":\"GATEWAY\",\"deviceInfo\":{\"nodeId\":"
+                       "\"INACTIVE\"," BEFORE_STATUS_NULL
+                       "\"status\":\"OFFLINE\",\"statusDetail\":\"NOT_ACTIVE\"," AFTER_STATUS_NULL);
 }
 
 static void the_other_statuses_are_the_same_in_both_sets(void **state)
@@ -287,12 +290,12 @@ static void the_other_statuses_are_the_same_in_both_sets(void **state)
                  "1 device.status app1 dev1 dev1 0 {\"info\":{\"status\":\"%s\","
                  "\"statusDetail\":\"NONE\"}}",
                  statuses[i / 2]);
-        snprintf(expected, sizeof(expected),
-                 "{\"notifyType\":\"deviceInfoChanged\",\"deviceId\":\"dev1\",\"gatewayId\":"
-                 "\"dev1\",\"networkStatus\":null,\"deviceInfo\":{\"nodeId\":null,"
-                 BEFORE_STATUS_NULL "\"status\":\"%s\",\"statusDetail\":\"NONE\","
-                 AFTER_STATUS_NULL,
-                 statuses[i / 2]);
+        snprintf(
+            expected, sizeof(expected),
+            "{\"notifyType\":\"deviceInfoChanged\",\"deviceId\":\"dev1\",\"gatewayId\":"
+            "\"dev1\",\"networkStatus\":null,\"deviceInfo\":{\"nodeId\":null," BEFORE_STATUS_NULL
+            "\"status\":\"%s\",\"statusDetail\":\"NONE\"," AFTER_STATUS_NULL,
+            statuses[i / 2]);
         happens(entry);
         assert_notification("deviceInfoChanged", expected);
     }

@@ -34,8 +34,7 @@ static void assert_class(int status, int64_t retry_after_ms, enum result_class e
     enum result_class class = result_classify(&result, &settings);
 
     if (class != expected)
-        fail_msg("%d is %s, not %s", status, result_class_name(class),
-                 result_class_name(expected));
+        fail_msg("%d is %s, not %s", status, result_class_name(class), result_class_name(expected));
     if (result_counts(class, &result) != counts)
         fail_msg("%d %s", status, counts ? "does not count" : "counts");
 }
@@ -209,10 +208,9 @@ static void a_longest_pause_of_a_day_is_reached_without_overflow(void **state)
 
 static void a_throttle_pauses_as_long_as_it_says_within_bounds(void **state)
 {
-    static const int64_t cases[][2] = {
-        {0, 1000},          {1, 1000},           {999, 1000},           {1000, 1000},
-        {7000, 7000},       {180000, 180000},    {180001, 180000},      {9999000, 180000},
-        {INT64_MAX, 180000}};
+    static const int64_t cases[][2] = {{0, 1000},        {1, 1000},         {999, 1000},
+                                       {1000, 1000},     {7000, 7000},      {180000, 180000},
+                                       {180001, 180000}, {9999000, 180000}, {INT64_MAX, 180000}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

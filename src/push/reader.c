@@ -1,0 +1,213 @@
+/*
+ * From the event streams into memory.
+ *
+ * One blocking XREAD over all owned partitions is always under way on a connection of its own. A
+ * stream is read from its start when the partition is taken, and again after each reconnect: what is
+ * in memory already is recognised by its id and left alone. The window bounds events in memory:
+ * above it no XREAD is sent until half of it has drained.
+ */
+#include "push/delivery.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "store/keys.h"
+#include <stdlib.h>
+
+#define READ_COUNT    "64"  /* entries per stream and read */
+#define READ_BLOCK    "500" /* ms; a partition taken meanwhile waits no longer than this */
+#define READ_RETRY_MS 200
+
+struct reader {
+    struct push *push;
+    struct redis *redis;
+    bool is_running, is_reading;
+    struct event *retry;
+};
+
+/* ---- what was read ---- */
+
+static struct push_event *remember_event(struct partition *partition, struct str id,
+                                         struct str entry)
+{
+    struct push_event *event = xmalloc(sizeof(*event) + entry.len + 1);
+
+    memset(event, 0, sizeof(*event));
+    memcpy(event->entry, entry.p, entry.len);
+    event->entry[entry.len] = '\0';
+    memcpy(event->id, id.p, id.len);
+    event->push = partition->push;
+    event->partition = partition;
+    TAILQ_INIT(&event->deliveries);
+    HASH_ADD(hh, partition->events, id[0], id.len, event);
+    event->push->event_count++;
+    return event;
+}
+
+static void take_entry(struct partition *partition, const redisReply *entry)
+{
+    struct str id = redis_reply_str(redis_reply_at(entry, 0));
+    struct str text = redis_reply_str(redis_reply_at(redis_reply_at(entry, 1), 1));
+    struct push_event *event;
+
+    if (id.len == 0 || id.len >= EVENT_ID_SIZE)
+        return;
+    memcpy(partition->last_id, id.p, id.len);
+    partition->last_id[id.len] = '\0';
+    HASH_FIND(hh, partition->events, id.p, id.len, event);
+    if (event)
+        return; /* read before the connection was lost */
+    event = remember_event(partition, id, text.p ? text : STR(""));
+    if (!event_read(str_n(event->entry, text.len), &event->facts)) {
+        log_error("push", "event=%u-%s state=dropped reason=unreadable", partition->number,
+                  event->id);
+        metric_inc(M_EVENTS_MALFORMED);
+        event_done(event);
+        return;
+    }
+    metric_add(M_EVENTS, 1, event_kind_name(event->facts.kind), NULL, NULL);
+    dispatch_event(event);
+}
+
+/* "{p<N>}:q" */
+static struct partition *partition_of_stream(struct push *push, struct str key)
+{
+    struct str rest;
+    uint64_t number;
+
+    if (key.len < 4 || !str_to_u64(str_split(str_n(key.p + 2, key.len - 2), '}', &rest),
+                                   push->core->partition_count - 1, &number))
+        return NULL;
+    return &push->partitions[number];
+}
+
+static void take_stream(struct reader *reader, const redisReply *stream)
+{
+    const redisReply *entries = redis_reply_at(stream, 1);
+    struct partition *partition =
+        partition_of_stream(reader->push, redis_reply_str(redis_reply_at(stream, 0)));
+
+    /* It may have been lost or released since the read was sent. */
+    if (!partition || !entries || partition->state != PARTITION_OWNED)
+        return;
+    for (size_t n = 0; n < entries->elements; n++)
+        take_entry(partition, redis_reply_at(entries, n));
+}
+
+/* ---- reading ---- */
+
+static void read_more(struct reader *reader);
+
+static void read_again(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    read_more(arg);
+}
+
+static void streams_read(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct reader *reader = arg;
+
+    reader->is_reading = false;
+    if (status != REDIS_DONE) {
+        struct timeval pause = {0, READ_RETRY_MS * 1000};
+
+        if (status == REDIS_ERROR)
+            log_error("push", "what=read state=failed reason=%s", reply->str);
+        if (reader->is_running)
+            event_add(reader->retry, &pause);
+        return;
+    }
+    for (size_t i = 0; i < reply->elements; i++)
+        take_stream(reader, redis_reply_at(reply, i));
+    read_more(reader);
+}
+
+static bool has_room(const struct push *push)
+{
+    return (int64_t)push->event_count < push->settings->window_events;
+}
+
+static void read_more(struct reader *reader)
+{
+    struct push *push = reader->push;
+    uint32_t count = push->partitions ? push->core->partition_count : 0;
+    size_t streams = 0;
+    struct str *argv;
+    struct key *keys;
+
+    if (!reader->is_running || reader->is_reading || push->is_stopping || !has_room(push))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        streams += push->partitions[i].state == PARTITION_OWNED;
+    if (streams == 0)
+        return;
+    argv = xcalloc(6 + 2 * streams, sizeof(*argv));
+    keys = xcalloc(streams, sizeof(*keys));
+    memcpy(argv, (struct str[]){STR("XREAD"), STR("COUNT"), STR(READ_COUNT), STR("BLOCK"),
+                                STR(READ_BLOCK), STR("STREAMS")},
+           6 * sizeof(*argv));
+    for (uint32_t i = 0, n = 0; i < count; i++) {
+        if (push->partitions[i].state == PARTITION_OWNED) {
+            argv[6 + n] = key_events(&keys[n], i);
+            argv[6 + streams + n++] = str_of(push->partitions[i].last_id);
+        }
+    }
+    reader->is_reading = true;
+    redis_command(reader->redis, 6 + 2 * streams, argv, streams_read, reader);
+    free(argv);
+    free(keys);
+}
+
+void reader_resume(struct reader *reader)
+{
+    if ((int64_t)reader->push->event_count * 2 < reader->push->settings->window_events)
+        read_more(reader);
+}
+
+void reader_start(struct reader *reader)
+{
+    struct push *push = reader->push;
+
+    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++)
+        memcpy(push->partitions[i].last_id, "0-0", 4);
+    reader->is_running = true;
+    read_more(reader);
+}
+
+void reader_stop(struct reader *reader)
+{
+    reader->is_running = false;
+    event_del(reader->retry);
+}
+
+struct reader *reader_new(struct push *push, struct redis *redis)
+{
+    struct reader *reader = xcalloc(1, sizeof(*reader));
+
+    reader->push = push;
+    reader->redis = redis;
+    reader->retry = evtimer_new(push->core->base, read_again, reader);
+    return reader;
+}
+
+void reader_free(struct reader *reader)
+{
+    event_free(reader->retry);
+    free(reader);
+}
+
+int64_t reader_oldest_event_ms(const struct push *push)
+{
+    int64_t oldest_ms = 0;
+
+    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
+        /* uthash keeps the order of insertion: the first one is the oldest of its partition */
+        const struct push_event *event = push->partitions[i].events;
+
+        if (event && (!oldest_ms || event->facts.time_ms < oldest_ms))
+            oldest_ms = event->facts.time_ms;
+    }
+    return oldest_ms;
+}

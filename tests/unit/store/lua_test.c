@@ -1,0 +1,1227 @@
+/*
+ * The scripts against a real Redis. Each run is made by a Redis user who may touch the keys that
+ * the run was given and no others, so a script that reaches beyond them fails its test. State is
+ * compared as text, all of it: see state_script.
+ */
+#include "base/mem.h"
+#include "store/embedded.h"
+#include "store/scripts_gen.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define DEVICE   "{p7}:d:dev1"
+#define SHADOW   "{p7}:sh:dev1"
+#define CHILDREN "{p7}:ch:dev1"
+#define EVENTS   "{p7}:q"
+#define TIMERS   "{p7}:t"
+#define APP      "{aapp1}:app"
+#define NODES    "{aapp1}:nodes"
+#define DEVICES  "{aapp1}:devs"
+#define SUBS     "{aapp1}:sub"
+#define INDEX    "{aapp1}:subkey"
+#define CODE     "vc:{digest}"
+
+static char dir[] = "/tmp/lua_test-XXXXXX";
+static struct event_base *base;
+static struct embedded *embedded;
+static redisContext *admin, *fenced; /* who may do all; who runs the scripts */
+
+/* -- talking to Redis ------------------------------------------------------------------------- */
+
+/* Blocking; the child may still be starting. */
+static redisContext *dial(void)
+{
+    for (int i = 0; i < 1000; i++) {
+        redisContext *context = redisConnectUnix(embedded_url(embedded) + strlen("unix:"));
+        redisReply *reply = context->err ? NULL : redisCommand(context, "PING");
+        bool is_up = reply && reply->type == REDIS_REPLY_STATUS;
+
+        freeReplyObject(reply);
+        if (is_up)
+            return context;
+        redisFree(context);
+        usleep(10000);
+    }
+    fail_msg("redis-server does not answer");
+    return NULL;
+}
+
+static redisReply *call(redisContext *context, size_t count, const char **words)
+{
+    redisReply *reply = redisCommandArgv(context, (int)count, words, NULL);
+
+    if (!reply)
+        fail_msg("%s", context->errstr);
+    return reply;
+}
+
+/* A command of plain words: what a test begins with. */
+static void given(const char *command)
+{
+    redisReply *reply = redisCommand(admin, command);
+
+    assert_non_null(reply);
+    if (reply->type == REDIS_REPLY_ERROR)
+        fail_msg("%s: %s", command, reply->str);
+    freeReplyObject(reply);
+}
+
+/* What is not one plain word. */
+static void given_field(const char *key, const char *field, const char *value)
+{
+    freeReplyObject(call(admin, 4, (const char *[]){"HSET", key, field, value}));
+}
+
+/* One key a line, sorted: its name and what it holds; of a stream the events without their ids. */
+static const char state_script[] =
+    "local keys, lines = redis.call('KEYS', '*'), {}\n"
+    "table.sort(keys)\n"
+    "for _, key in ipairs(keys) do\n"
+    "  local kind, words = redis.call('TYPE', key).ok, {}\n"
+    "  if kind == 'string' then words[1] = redis.call('GET', key)\n"
+    "  elseif kind == 'set' then words = redis.call('SMEMBERS', key)\n"
+    "  elseif kind == 'stream' then\n"
+    "    for _, e in ipairs(redis.call('XRANGE', key, '-', '+')) do\n"
+    "      words[#words + 1] = '\\n  ' .. table.concat(e[2], ' ')\n"
+    "    end\n"
+    "  else\n"
+    "    local flat = kind == 'hash' and redis.call('HGETALL', key)\n"
+    "                 or redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')\n"
+    "    for i = 1, #flat, 2 do words[#words + 1] = flat[i] .. '=' .. flat[i + 1] end\n"
+    "  end\n"
+    "  if kind ~= 'stream' then table.sort(words) end\n"
+    "  lines[#lines + 1] = key .. ' ' .. table.concat(words, ' ') .. '\\n'\n"
+    "end\n"
+    "return table.concat(lines)\n";
+
+static char *state_text(void)
+{
+    redisReply *reply = call(admin, 3, (const char *[]){"EVAL", state_script, "0"});
+    char *text;
+
+    if (reply->type != REDIS_REPLY_STRING)
+        fail_msg("%s", reply->str);
+    text = xstrdup(reply->str);
+    freeReplyObject(reply);
+    return text;
+}
+
+static void assert_state(const char *expected)
+{
+    char *text = state_text();
+
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+/* The words of a reply with blanks between them; a status has a plus before it. */
+static void add_reply(const redisReply *reply, char *text, size_t size)
+{
+    size_t len = strlen(text);
+
+    switch (reply->type) {
+    case REDIS_REPLY_STRING:
+        snprintf(text + len, size - len, "%s", reply->str);
+        break;
+    case REDIS_REPLY_STATUS:
+        snprintf(text + len, size - len, "+%s", reply->str);
+        break;
+    case REDIS_REPLY_INTEGER:
+        snprintf(text + len, size - len, "%lld", reply->integer);
+        break;
+    case REDIS_REPLY_ARRAY:
+        for (size_t i = 0; i < reply->elements; i++) {
+            if (i)
+                snprintf(text + strlen(text), size - strlen(text), " ");
+            add_reply(reply->element[i], text, size);
+        }
+        break;
+    default:
+        snprintf(text + len, size - len, "nil");
+    }
+}
+
+static size_t count_words(const char *const *words)
+{
+    size_t count = 0;
+
+    while (words[count])
+        count++;
+    return count;
+}
+
+/* From now on the scripts' user may touch these keys and no others. */
+static void fence(const char *const *keys)
+{
+    const char *words[20] = {"ACL", "SETUSER", "script", "reset", "on", "nopass", "+@all"};
+    char patterns[10][100];
+    size_t count = 7;
+
+    for (size_t i = 0; keys[i]; i++) {
+        assert_true(i < 10);
+        snprintf(patterns[i], sizeof(patterns[i]), "~%s", keys[i]);
+        words[count++] = patterns[i];
+    }
+    freeReplyObject(call(admin, count, words));
+}
+
+static redisReply *eval(const char *body, const char *const *keys, const char *const *args)
+{
+    size_t key_count = count_words(keys), arg_count = count_words(args), n = 3;
+    const char **words = xcalloc(3 + key_count + arg_count, sizeof(*words));
+    char number[20];
+    redisReply *reply;
+
+    fence(keys);
+    snprintf(number, sizeof(number), "%zu", key_count);
+    words[0] = "EVAL";
+    words[1] = body;
+    words[2] = number;
+    for (size_t i = 0; i < key_count; i++)
+        words[n++] = keys[i];
+    for (size_t i = 0; i < arg_count; i++)
+        words[n++] = args[i];
+    reply = call(fenced, n, words);
+    free(words);
+    return reply;
+}
+
+static void assert_answer(const char *expected, const struct script *script,
+                          const char *const *keys, const char *const *args)
+{
+    redisReply *reply = eval(script->body, keys, args);
+    char text[1000] = "";
+
+    if (reply->type == REDIS_REPLY_ERROR)
+        fail_msg("%s: %s", script->name, reply->str);
+    add_reply(reply, text, sizeof(text));
+    freeReplyObject(reply);
+    assert_string_equal(text, expected);
+}
+
+/* A second run answers this, and leaves everything as the first one did. */
+static void assert_second_answer(const char *expected, const struct script *script,
+                                 const char *const *keys, const char *const *args)
+{
+    char *before = state_text();
+
+    assert_answer(expected, script, keys, args);
+    assert_state(before);
+    free(before);
+}
+
+#define KEYS(...)                            ((const char *const[]){__VA_ARGS__, NULL})
+#define ARGS(...)                            ((const char *const[]){__VA_ARGS__, NULL})
+
+#define ANSWER(expected, script, keys, args) assert_answer(expected, &script_##script, keys, args)
+#define SECOND_ANSWER(expected, script, keys, args)                                                \
+    assert_second_answer(expected, &script_##script, keys, args)
+#define TWICE(expected, script, keys, args)                                                        \
+    do {                                                                                           \
+        ANSWER(expected, script, keys, args);                                                      \
+        SECOND_ANSWER(expected, script, keys, args);                                               \
+    } while (0)
+
+/* It answers this and leaves everything as it is. */
+#define REFUSED(expected, script, keys, args) SECOND_ANSWER(expected, script, keys, args)
+
+/* -- the fence -------------------------------------------------------------------------------- */
+
+static void a_script_cannot_touch_a_key_it_was_not_given(void **state)
+{
+    static const char body[] = "return redis.call('GET', ARGV[1])";
+    redisReply *reply;
+
+    (void)state;
+    given("SET " DEVICE " x");
+    given("SET " DEVICE "2 x");
+    reply = eval(body, KEYS(DEVICE), ARGS(DEVICE));
+    assert_int_equal(reply->type, REDIS_REPLY_STRING);
+    freeReplyObject(reply);
+    reply = eval(body, KEYS(DEVICE), ARGS(DEVICE "2"));
+    assert_int_equal(reply->type, REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+}
+
+/* -- applications ----------------------------------------------------------------------------- */
+
+static void an_application_is_changed_with_or_without_its_tokens(void **state)
+{
+    (void)state;
+    given("HSET " APP " name old token t tokenEnd 1 refresh r refreshEnd 2");
+    TWICE("1", app_change, KEYS(APP), ARGS("", "name", "new", "state", "active"));
+    assert_state(APP " name=new refresh=r refreshEnd=2 state=active token=t tokenEnd=1\n");
+    TWICE("1", app_change, KEYS(APP), ARGS("1", "secret", "s"));
+    assert_state(APP " name=new secret=s state=active\n");
+    TWICE("1", app_change, KEYS(APP), ARGS(""));
+}
+
+static void an_application_that_is_not_there_is_not_made_by_a_change(void **state)
+{
+    (void)state;
+    REFUSED("0", app_change, KEYS(APP), ARGS("1", "name", "new"));
+    assert_state("");
+}
+
+#define APP_KEYS KEYS(APP, DEVICES, NODES, SUBS, INDEX)
+
+static void an_application_without_devices_is_deleted_with_its_subscriptions(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    given("HSET " NODES " n x:1");
+    given("HSET " SUBS " s {}");
+    given("HSET " INDEX " k s");
+    given("SET other x");
+    ANSWER("1", app_delete, APP_KEYS, ARGS(NULL));
+    assert_state("other x\n");
+    SECOND_ANSWER("0", app_delete, APP_KEYS, ARGS(NULL));
+}
+
+static void an_application_with_devices_is_not_deleted(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    given("ZADD " DEVICES " 1 dev1");
+    REFUSED("-1", app_delete, APP_KEYS, ARGS(NULL));
+}
+
+/* -- tokens of applications ------------------------------------------------------------------- */
+
+static void tokens_are_issued_to_who_has_the_secret(void **state)
+{
+    (void)state;
+    given("HSET " APP " secret s token old tokenEnd 1 refresh oldr refreshEnd 2");
+    TWICE("OK", token_issue, KEYS(APP), ARGS("s", "t", "10", "r", "20", ""));
+    assert_state(APP " refresh=r refreshEnd=20 secret=s token=t tokenEnd=10\n");
+    REFUSED("GONE", token_issue, KEYS(APP), ARGS("other", "t2", "10", "r2", "20", ""));
+}
+
+static void tokens_are_not_issued_to_nobody(void **state)
+{
+    (void)state;
+    REFUSED("GONE", token_issue, KEYS(APP), ARGS("s", "t", "10", "r", "20", ""));
+    REFUSED("GONE", token_issue, KEYS(APP), ARGS("", "t", "10", "r", "20", ""));
+    assert_state("");
+}
+
+static void tokens_are_not_issued_to_a_frozen_application(void **state)
+{
+    (void)state;
+    given("HSET " APP " secret s state frozen refresh r");
+    REFUSED("FROZEN", token_issue, KEYS(APP), ARGS("s", "t", "10", "r", "20", ""));
+    REFUSED("FROZEN", token_issue, KEYS(APP), ARGS("s", "t", "10", "r", "20", "r"));
+}
+
+static void a_refresh_token_is_used_once(void **state)
+{
+    (void)state;
+    given("HSET " APP " secret s token t1 tokenEnd 1 refresh r1 refreshEnd 2");
+    ANSWER("OK", token_issue, KEYS(APP), ARGS("s", "t2", "10", "r2", "20", "r1"));
+    assert_state(APP " refresh=r2 refreshEnd=20 secret=s token=t2 tokenEnd=10\n");
+    SECOND_ANSWER("STALE", token_issue, KEYS(APP), ARGS("s", "t2", "10", "r2", "20", "r1"));
+    REFUSED("STALE", token_issue, KEYS(APP), ARGS("s", "t3", "10", "r3", "20", "r1"));
+}
+
+static void the_current_token_is_revoked_with_its_refresh_token(void **state)
+{
+    (void)state;
+    given("HSET " APP " secret s token t tokenEnd 1000 refresh r refreshEnd 2000");
+    REFUSED("0", token_revoke, KEYS(APP), ARGS("other", "500"));
+    REFUSED("0", token_revoke, KEYS(APP), ARGS("t", "1000"));
+    ANSWER("1", token_revoke, KEYS(APP), ARGS("t", "999"));
+    assert_state(APP " secret=s\n");
+    SECOND_ANSWER("0", token_revoke, KEYS(APP), ARGS("t", "999"));
+    given("FLUSHALL");
+    REFUSED("0", token_revoke, KEYS(APP), ARGS("t", "999"));
+}
+
+/* -- node ids --------------------------------------------------------------------------------- */
+
+#define RESERVE_KEYS KEYS(APP, NODES, DEVICES)
+
+static void a_free_node_id_is_reserved(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    TWICE("OK", node_reserve, RESERVE_KEYS, ARGS("node", "dev1", "1000", "0", ""));
+    /* also when it is repeated later */
+    SECOND_ANSWER("OK", node_reserve, RESERVE_KEYS, ARGS("node", "dev1", "2000", "1", ""));
+    assert_state(APP " name=n\n" DEVICES " dev1=1000\n" NODES " node=dev1:1000\n");
+}
+
+static void a_node_id_is_not_reserved_without_an_application(void **state)
+{
+    (void)state;
+    REFUSED("GONE", node_reserve, RESERVE_KEYS, ARGS("node", "dev1", "1000", "0", ""));
+    assert_state("");
+}
+
+static void a_taken_node_id_says_who_has_it(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    given("HSET " NODES " node dev2:500");
+    given("ZADD " DEVICES " 500 dev2");
+    REFUSED("TAKEN dev2:500", node_reserve, RESERVE_KEYS, ARGS("node", "dev1", "1000", "0", ""));
+    REFUSED("TAKEN dev2:500", node_reserve, RESERVE_KEYS,
+            ARGS("node", "dev1", "1000", "0", "dev2:499"));
+    /* one id is the beginning of the other */
+    REFUSED("TAKEN dev2:500", node_reserve, RESERVE_KEYS, ARGS("node", "dev", "1000", "0", ""));
+}
+
+static void a_dead_reservation_is_replaced(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    given("HSET " NODES " node dev2:500");
+    given("ZADD " DEVICES " 500 dev2");
+    TWICE("OK", node_reserve, RESERVE_KEYS, ARGS("node", "dev1", "1000", "1", "dev2:500"));
+    assert_state(APP " name=n\n" DEVICES " dev1=1000\n" NODES " node=dev1:1000\n");
+}
+
+static void a_full_application_reserves_no_more(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    given("ZADD " DEVICES " 1 a 2 b");
+    REFUSED("FULL", node_reserve, RESERVE_KEYS, ARGS("node", "dev1", "1000", "2", ""));
+    /* a device that is there already may take a further node id */
+    TWICE("OK", node_reserve, RESERVE_KEYS, ARGS("node", "a", "1000", "2", ""));
+    assert_state(APP " name=n\n" DEVICES " a=1 b=2\n" NODES " node=a:1000\n");
+    ANSWER("OK", node_reserve, RESERVE_KEYS, ARGS("other", "dev1", "1000", "3", ""));
+}
+
+static void a_node_id_is_given_back_by_its_holder_only(void **state)
+{
+    (void)state;
+    given("HSET " NODES " node dev1:5 other dev2:6");
+    given("ZADD " DEVICES " 5 dev1 6 dev2");
+    REFUSED("1", node_release, KEYS(NODES, DEVICES), ARGS("other", "dev1", ""));
+    REFUSED("1", node_release, KEYS(NODES, DEVICES), ARGS("node", "dev", ""));
+    REFUSED("1", node_release, KEYS(NODES, DEVICES), ARGS("none", "dev1", ""));
+    TWICE("1", node_release, KEYS(NODES, DEVICES), ARGS("node", "dev1", ""));
+    assert_state(DEVICES " dev1=5 dev2=6\n" NODES " other=dev2:6\n");
+}
+
+static void a_device_that_is_gone_leaves_the_index(void **state)
+{
+    (void)state;
+    given("HSET " NODES " node dev1:5");
+    given("ZADD " DEVICES " 5 dev1 6 dev2");
+    TWICE("1", node_release, KEYS(NODES, DEVICES), ARGS("node", "dev1", "1"));
+    assert_state(DEVICES " dev2=6\n");
+}
+
+/* -- verify codes ----------------------------------------------------------------------------- */
+
+static void a_free_code_is_claimed(void **state)
+{
+    (void)state;
+    TWICE("", claim, KEYS(CODE), ARGS("dev1", "1000", ""));
+    SECOND_ANSWER("", claim, KEYS(CODE), ARGS("dev1", "2000", ""));
+    assert_state(CODE " dev1:1000\n");
+}
+
+static void a_claimed_code_says_who_has_it(void **state)
+{
+    (void)state;
+    given("SET " CODE " dev2:500");
+    REFUSED("dev2:500", claim, KEYS(CODE), ARGS("dev1", "1000", ""));
+    REFUSED("dev2:500", claim, KEYS(CODE), ARGS("dev1", "1000", "dev2:499"));
+    REFUSED("dev2:500", claim, KEYS(CODE), ARGS("dev", "1000", ""));
+}
+
+static void a_dead_claim_is_replaced(void **state)
+{
+    (void)state;
+    given("SET " CODE " dev2:500");
+    TWICE("", claim, KEYS(CODE), ARGS("dev1", "1000", "dev2:500"));
+    assert_state(CODE " dev1:1000\n");
+    given("DEL " CODE);
+    ANSWER("", claim, KEYS(CODE), ARGS("dev1", "1000", "dev2:500"));
+    assert_state(CODE " dev1:1000\n");
+}
+
+static void a_code_is_given_back_by_its_holder_only(void **state)
+{
+    (void)state;
+    given("SET " CODE " dev1:500");
+    REFUSED("1", unclaim, KEYS(CODE), ARGS("dev2"));
+    REFUSED("1", unclaim, KEYS(CODE), ARGS("dev"));
+    TWICE("1", unclaim, KEYS(CODE), ARGS("dev1"));
+    assert_state("");
+}
+
+/* -- subscriptions ---------------------------------------------------------------------------- */
+
+#define SUBSCRIBE_KEYS KEYS(APP, SUBS, INDEX)
+#define SUBSCRIPTION   "{\"id\":\"@ID@\",\"order\":@ORDER@,\"url\":\"http://h:1/"
+#define STORED(id, order, url)                                                                     \
+    id "={\"id\":\"" id "\",\"order\":" order ",\"url\":\"http://h:1/" url "\"}"
+
+static void subscriptions_are_numbered_in_the_order_of_their_creation(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    ANSWER("OK s1", subscribe, SUBSCRIBE_KEYS,
+           ARGS("k1", "s1", SUBSCRIPTION "a\"}", "http://h:1/a", "replace", "9"));
+    ANSWER("OK s2", subscribe, SUBSCRIBE_KEYS,
+           ARGS("k2", "s2", SUBSCRIPTION "b\"}", "http://h:1/b", "conflict", "9"));
+    assert_state(APP " name=n subscribed=2\n" SUBS " " STORED("s1", "1", "a") " " STORED(
+        "s2", "2", "b") "\n" INDEX " k1=s1 k2=s2\n");
+}
+
+static void a_subscription_needs_its_application(void **state)
+{
+    (void)state;
+    REFUSED("GONE", subscribe, SUBSCRIBE_KEYS,
+            ARGS("k1", "s1", SUBSCRIPTION "a\"}", "http://h:1/a", "replace", "9"));
+    assert_state("");
+}
+
+static void a_second_subscription_replaces_the_callback_of_the_first(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    ANSWER("OK s1", subscribe, SUBSCRIBE_KEYS,
+           ARGS("k1", "s1", SUBSCRIPTION "a\"}", "http://h:1/a", "replace", "1"));
+    TWICE("OK s1", subscribe, SUBSCRIBE_KEYS,
+          ARGS("k1", "s2", SUBSCRIPTION "b\"}", "http://h:1/b", "replace", "1"));
+    assert_state(APP " name=n subscribed=1\n" SUBS " " STORED("s1", "1", "b") "\n" INDEX
+                                                                              " k1=s1\n");
+}
+
+static void a_second_subscription_is_a_conflict_when_that_is_wanted(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    ANSWER("OK s1", subscribe, SUBSCRIBE_KEYS,
+           ARGS("k1", "s1", SUBSCRIPTION "a\"}", "http://h:1/a", "conflict", "9"));
+    SECOND_ANSWER("CONFLICT", subscribe, SUBSCRIBE_KEYS,
+                  ARGS("k1", "s1", SUBSCRIPTION "a\"}", "http://h:1/a", "conflict", "9"));
+}
+
+static void more_subscriptions_than_the_limit_are_refused(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    ANSWER("OK s1", subscribe, SUBSCRIBE_KEYS,
+           ARGS("k1", "s1", SUBSCRIPTION "a\"}", "http://h:1/a", "replace", "1"));
+    REFUSED("FULL", subscribe, SUBSCRIBE_KEYS,
+            ARGS("k2", "s2", SUBSCRIPTION "b\"}", "http://h:1/b", "replace", "1"));
+}
+
+static void an_index_that_leads_nowhere_is_no_subscription(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    given("HSET " INDEX " k1 gone");
+    ANSWER("OK s1", subscribe, SUBSCRIBE_KEYS,
+           ARGS("k1", "s1", SUBSCRIPTION "a\"}", "http://h:1/a", "conflict", "9"));
+    assert_state(APP " name=n subscribed=1\n" SUBS " " STORED("s1", "1", "a") "\n" INDEX
+                                                                              " k1=s1\n");
+}
+
+static void a_callback_may_hold_what_the_script_replaces(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    ANSWER("OK s1", subscribe, SUBSCRIBE_KEYS,
+           ARGS("k1", "s1", SUBSCRIPTION "%1@ID@@ORDER@%\"}", "-", "replace", "9"));
+    assert_state(APP " name=n subscribed=1\n" SUBS
+                     " " STORED("s1", "1", "%1@ID@@ORDER@%") "\n" INDEX " k1=s1\n");
+}
+
+static void subscriptions_are_deleted_with_their_index(void **state)
+{
+    (void)state;
+    given("HSET " SUBS " s1 x s2 y s3 z");
+    given("HSET " INDEX " k1 s1 k2 s2 k3 s3");
+    ANSWER("2", unsubscribe, KEYS(SUBS, INDEX), ARGS("s1", "k1", "none", "k3", "s2", "k2"));
+    assert_state(SUBS " s3=z\n" INDEX " k3=s3\n");
+    SECOND_ANSWER("0", unsubscribe, KEYS(SUBS, INDEX), ARGS("s1", "k1", "none", "k3", "s2", "k2"));
+}
+
+static void an_index_entry_of_another_subscription_stays(void **state)
+{
+    (void)state;
+    given("HSET " SUBS " s1 x s2 y");
+    given("HSET " INDEX " k1 s2");
+    ANSWER("1", unsubscribe, KEYS(SUBS, INDEX), ARGS("s1", "k1"));
+    assert_state(SUBS " s2=y\n" INDEX " k1=s2\n");
+}
+
+/* -- making devices --------------------------------------------------------------------------- */
+
+static void a_device_is_created_with_its_events_and_its_timer(void **state)
+{
+    (void)state;
+    TWICE("1", device_create, KEYS(DEVICE, EVENTS, TIMERS),
+          ARGS("dev1", "9000", "2", "event one", "event two", "app", "app1", "name", ""));
+    assert_state(DEVICE " app=app1 name=\n" EVENTS " \n  e event one\n  e event two\n" TIMERS
+                        " registration:dev1=9000\n");
+}
+
+static void a_registration_without_an_end_has_no_timer(void **state)
+{
+    (void)state;
+    TWICE("1", device_create, KEYS(DEVICE, EVENTS, TIMERS), ARGS("dev1", "", "0", "app", "app1"));
+    assert_state(DEVICE " app=app1\n");
+}
+
+static void a_device_that_is_there_is_left_alone(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1");
+    REFUSED("1", device_create, KEYS(DEVICE, EVENTS, TIMERS),
+            ARGS("dev1", "9000", "1", "event", "app", "app2"));
+}
+
+static void a_child_is_noted_at_its_gateway(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway dev1 deviceId dev1");
+    TWICE("OK", child_add, KEYS(DEVICE, CHILDREN), ARGS("app1", "c1", "2"));
+    TWICE("OK", child_add, KEYS(DEVICE, CHILDREN), ARGS("app1", "c2", "2"));
+    assert_state(CHILDREN " c1 c2\n" DEVICE " app=app1 deviceId=dev1 gateway=dev1\n");
+    REFUSED("FULL", child_add, KEYS(DEVICE, CHILDREN), ARGS("app1", "c3", "2"));
+    REFUSED("OK", child_add, KEYS(DEVICE, CHILDREN), ARGS("app1", "c1", "1"));
+}
+
+static void a_child_needs_a_gateway_of_its_application(void **state)
+{
+    (void)state;
+    REFUSED("GONE", child_add, KEYS(DEVICE, CHILDREN), ARGS("app1", "c1", "2"));
+    given("HSET " DEVICE " app app2 gateway dev1 deviceId dev1");
+    REFUSED("GONE", child_add, KEYS(DEVICE, CHILDREN), ARGS("app1", "c1", "2"));
+    given("HSET " DEVICE " app app1 gateway other");
+    REFUSED("GONE", child_add, KEYS(DEVICE, CHILDREN), ARGS("app1", "c1", "2"));
+}
+
+/* -- changing devices ------------------------------------------------------------------------- */
+
+static void what_device_info_shows_of_a_change_is_one_event(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 name old model m");
+    ANSWER("OK", device_modify, KEYS(DEVICE, EVENTS),
+           ARGS("app1", "dev1", "1000", "name", "a \"b\"", "1", "model", "m", "1", "hidden", "x",
+                "0", "location", "", "1"));
+    assert_state(DEVICE " app=app1 gateway=gw1 hidden=x location= model=m modified=1000 "
+                        "name=a \"b\" nodeId=n1\n" EVENTS
+                        " \n  e 1 device.updated app1 dev1 gw1 1000 {\"info\":{\"name\":"
+                        "\"a \\\"b\\\"\",\"location\":\"\"},\"nodeId\":\"n1\"}\n");
+    SECOND_ANSWER("OK", device_modify, KEYS(DEVICE, EVENTS),
+                  ARGS("app1", "dev1", "1000", "name", "a \"b\"", "1", "model", "m", "1", "hidden",
+                       "x", "0", "location", "", "1"));
+}
+
+static void a_change_that_device_info_does_not_show_is_no_event(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1");
+    TWICE("OK", device_modify, KEYS(DEVICE, EVENTS),
+          ARGS("app1", "dev1", "1000", "hidden", "x", "0"));
+    assert_state(DEVICE " app=app1 gateway=gw1 hidden=x modified=1000 nodeId=n1\n");
+}
+
+static void an_event_tells_the_node_id_as_it_is_now(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1");
+    ANSWER("OK", device_modify, KEYS(DEVICE, EVENTS),
+           ARGS("app1", "dev1", "1000", "nodeId", "n2", "1"));
+    assert_state(DEVICE " app=app1 gateway=gw1 modified=1000 nodeId=n2\n" EVENTS
+                        " \n  e 1 device.updated app1 dev1 gw1 1000 {\"info\":{\"nodeId\":\"n2\"},"
+                        "\"nodeId\":\"n2\"}\n");
+}
+
+static void another_applications_device_is_not_changed(void **state)
+{
+    (void)state;
+    REFUSED("GONE", device_modify, KEYS(DEVICE, EVENTS),
+            ARGS("app1", "dev1", "1000", "name", "x", "1"));
+    given("HSET " DEVICE " app app2 gateway gw1 nodeId n1");
+    REFUSED("GONE", device_modify, KEYS(DEVICE, EVENTS),
+            ARGS("app1", "dev1", "1000", "name", "x", "1"));
+}
+
+static void new_credentials_end_what_the_old_ones_gave(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 status OFFLINE activated 1 secret old token t tokenEnd 1 "
+          "oldToken o oldTokenEnd 2");
+    given("ZADD " TIMERS " 5 registration:dev1 6 presence:dev1");
+    TWICE("OK", device_credential, KEYS(DEVICE, TIMERS),
+          ARGS("app1", "dev1", "1", "9000", "secret", "new"));
+    assert_state(DEVICE " activated=0 app=app1 secret=new status=OFFLINE\n" TIMERS
+                        " presence:dev1=6 registration:dev1=9000\n");
+    TWICE("OK", device_credential, KEYS(DEVICE, TIMERS), ARGS("app1", "dev1", "1", ""));
+    assert_state(DEVICE " activated=0 app=app1 secret=new status=OFFLINE\n" TIMERS
+                        " presence:dev1=6\n");
+}
+
+static void a_device_that_is_online_keeps_its_credentials_when_that_is_wanted(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 status ONLINE activated 1");
+    REFUSED("ONLINE", device_credential, KEYS(DEVICE, TIMERS),
+            ARGS("app1", "dev1", "1", "", "secret", "new"));
+    TWICE("OK", device_credential, KEYS(DEVICE, TIMERS),
+          ARGS("app1", "dev1", "0", "", "secret", "new"));
+    assert_state(DEVICE " activated=0 app=app1 secret=new status=ONLINE\n");
+}
+
+static void another_applications_device_keeps_its_credentials(void **state)
+{
+    (void)state;
+    REFUSED("GONE", device_credential, KEYS(DEVICE, TIMERS),
+            ARGS("app1", "dev1", "1", "9000", "secret", "new"));
+    given("HSET " DEVICE " app app2 status OFFLINE");
+    REFUSED("GONE", device_credential, KEYS(DEVICE, TIMERS),
+            ARGS("app1", "dev1", "1", "9000", "secret", "new"));
+}
+
+/* -- deleting devices ------------------------------------------------------------------------- */
+
+#define DELETE_KEYS KEYS(DEVICE, SHADOW, CHILDREN, EVENTS, TIMERS)
+
+static void a_device_is_deleted_with_all_that_is_its(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 nodeId n1 verifyCode v1 gateway gw1 activated 1");
+    given("HSET " SHADOW " r/a/b 1");
+    given("SADD " CHILDREN " c1");
+    given("ZADD " TIMERS " 1 registration:dev1 2 presence:dev1 3 presence:dev2");
+    ANSWER("OK n1 v1 gw1", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
+    assert_state(EVENTS " \n  e 1 device.deleted app1 dev1 gw1 1000 {}\n" TIMERS
+                        " presence:dev2=3\n");
+    SECOND_ANSWER("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
+}
+
+static void a_device_without_a_code_is_deleted_too(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 nodeId n1 gateway dev1 activated 0");
+    ANSWER("OK n1  dev1", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
+}
+
+static void another_applications_device_is_not_deleted(void **state)
+{
+    (void)state;
+    REFUSED("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
+    given("HSET " DEVICE " app app2 nodeId n1 gateway dev1 activated 0 expires 1");
+    REFUSED("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
+    REFUSED("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired"));
+}
+
+static void a_registration_whose_time_is_over_expires(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 nodeId n1 verifyCode v1 gateway gw1 activated 0 expires 1000");
+    given("ZADD " TIMERS " 1000 registration:dev1");
+    ANSWER("OK n1 v1 gw1", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired"));
+    assert_state(EVENTS " \n  e 1 device.bound app1 dev1 gw1 1000 {\"result\":\"expired\"}\n");
+    SECOND_ANSWER("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired"));
+}
+
+static void a_device_that_was_activated_does_not_expire(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 nodeId n1 gateway dev1 activated 1 expires 1000");
+    given("ZADD " TIMERS " 1000 registration:dev1 3 presence:dev1");
+    TWICE("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired"));
+    assert_state(DEVICE " activated=1 app=app1 expires=1000 gateway=dev1 nodeId=n1\n" TIMERS
+                        " presence:dev1=3\n");
+}
+
+static void a_registration_without_an_end_does_not_expire(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 nodeId n1 gateway dev1 activated 0");
+    given_field(DEVICE, "expires", "");
+    given("ZADD " TIMERS " 1000 registration:dev1");
+    TWICE("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired"));
+    assert_state(DEVICE " activated=0 app=app1 expires= gateway=dev1 nodeId=n1\n");
+    given("HDEL " DEVICE " expires");
+    ANSWER("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired"));
+}
+
+/* Its timer came due, and new credentials moved the end before this ran. */
+static void a_registration_that_was_prolonged_meanwhile_still_has_its_timer(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 nodeId n1 gateway dev1 activated 0 expires 9000");
+    given("ZADD " TIMERS " 9000 registration:dev1");
+    ANSWER("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired"));
+    assert_state(DEVICE " activated=0 app=app1 expires=9000 gateway=dev1 nodeId=n1\n" TIMERS
+                        " registration:dev1=9000\n");
+}
+
+/* -- presence --------------------------------------------------------------------------------- */
+
+#define PRESENCE_KEYS KEYS(DEVICE, EVENTS, TIMERS)
+#define BOUND_EVENT                                                                                \
+    "\n  e 1 device.bound app1 dev1 gw1 1000 {\"result\":\"succeeded\",\"info\":{\"nodeId\":"      \
+    "\"n1\",\"status\":\"ONLINE\",\"statusDetail\":\"NONE\"}}"
+#define ONLINE_EVENT                                                                               \
+    "\n  e 1 device.status app1 dev1 gw1 1000 {\"info\":{\"status\":\"ONLINE\","                   \
+    "\"statusDetail\":\"NONE\"},\"nodeId\":\"n1\"}"
+#define ONLINE_DEVICE                                                                              \
+    DEVICE " activated=1 app=app1 gateway=gw1 nodeId=n1 seen=1000 status=ONLINE "                  \
+           "statusDetail=NONE\n"
+
+static void a_first_access_binds_and_brings_online(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 status INACTIVE activated 0");
+    given("ZADD " TIMERS " 5 registration:dev1");
+    TWICE("OK", device_seen, PRESENCE_KEYS,
+          ARGS("dev1", "1000", "6000", "nodeId", "name", "status", "statusDetail"));
+    assert_state(ONLINE_DEVICE EVENTS " " BOUND_EVENT ONLINE_EVENT "\n" TIMERS
+                                      " presence:dev1=6000\n");
+}
+
+static void a_further_access_brings_online_only(void **state)
+{
+    static const char *const statuses[] = {"OFFLINE", "ABNORMAL"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        given("FLUSHALL");
+        given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 activated 1");
+        given_field(DEVICE, "status", statuses[i]);
+        TWICE("OK", device_seen, PRESENCE_KEYS, ARGS("dev1", "1000", "", "nodeId"));
+        assert_state(ONLINE_DEVICE EVENTS " " ONLINE_EVENT "\n");
+    }
+}
+
+static void a_device_that_is_online_and_has_to_bind_again_binds_only(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 status ONLINE activated 0");
+    TWICE("OK", device_seen, PRESENCE_KEYS,
+          ARGS("dev1", "1000", "", "nodeId", "status", "statusDetail"));
+    assert_state(ONLINE_DEVICE EVENTS " " BOUND_EVENT "\n");
+}
+
+static void a_device_that_is_online_is_only_noted_as_seen(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 status ONLINE statusDetail NONE "
+          "activated 1 seen 500");
+    given("ZADD " TIMERS " 5500 presence:dev1");
+    TWICE("OK", device_seen, PRESENCE_KEYS, ARGS("dev1", "1000", "6000", "nodeId"));
+    assert_state(ONLINE_DEVICE TIMERS " presence:dev1=5500\n");
+}
+
+static void a_muted_or_missing_device_is_not_seen(void **state)
+{
+    (void)state;
+    REFUSED("GONE", device_seen, PRESENCE_KEYS, ARGS("dev1", "1000", "6000", "nodeId"));
+    given("HSET " DEVICE " app app1 gateway gw1 status INACTIVE activated 0 mute TRUE");
+    REFUSED("MUTED", device_seen, PRESENCE_KEYS, ARGS("dev1", "1000", "6000", "nodeId"));
+}
+
+static void given_a_device_seen_at_1000(const char *device_status)
+{
+    given("FLUSHALL");
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 seen 1000 activated 1");
+    given_field(DEVICE, "status", device_status);
+    given("ZADD " TIMERS " 1 presence:dev1 2 presence:dev2");
+}
+
+#define SILENT_DEVICE(status)                                                                      \
+    DEVICE " activated=1 app=app1 gateway=gw1 nodeId=n1 seen=1000 status=" status
+#define SILENCE_EVENT(status, now)                                                                 \
+    EVENTS " \n  e 1 device.status app1 dev1 gw1 " now " {\"info\":{\"status\":\"" status          \
+           "\",\"statusDetail\":\"TIME_OUT\"},\"nodeId\":\"n1\"}\n"
+
+static void a_silent_device_becomes_abnormal_and_then_offline(void **state)
+{
+    (void)state;
+    given_a_device_seen_at_1000("ONLINE");
+    ANSWER("ABNORMAL", device_presence, PRESENCE_KEYS, ARGS("dev1", "1100", "100", "500"));
+    assert_state(SILENT_DEVICE("ABNORMAL") " statusDetail=TIME_OUT\n" SILENCE_EVENT(
+        "ABNORMAL", "1100") TIMERS " presence:dev1=1500 presence:dev2=2\n");
+    SECOND_ANSWER("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1100", "100", "500"));
+    given("DEL " EVENTS);
+    ANSWER("OFFLINE", device_presence, PRESENCE_KEYS, ARGS("dev1", "1500", "100", "500"));
+    assert_state(SILENT_DEVICE("OFFLINE") " statusDetail=TIME_OUT\n" SILENCE_EVENT(
+        "OFFLINE", "1500") TIMERS " presence:dev2=2\n");
+    SECOND_ANSWER("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1500", "100", "500"));
+}
+
+static void a_device_that_was_seen_meanwhile_is_looked_at_later(void **state)
+{
+    (void)state;
+    given_a_device_seen_at_1000("ONLINE");
+    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1099", "100", "500"));
+    assert_state(SILENT_DEVICE("ONLINE") "\n" TIMERS " presence:dev1=1100 presence:dev2=2\n");
+    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1499", "0", "500"));
+    assert_state(SILENT_DEVICE("ONLINE") "\n" TIMERS " presence:dev1=1500 presence:dev2=2\n");
+}
+
+static void a_silence_of_zero_is_never_reached(void **state)
+{
+    (void)state;
+    given_a_device_seen_at_1000("ONLINE");
+    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "0", "0"));
+    assert_state(SILENT_DEVICE("ONLINE") "\n" TIMERS " presence:dev2=2\n");
+
+    given_a_device_seen_at_1000("ONLINE");
+    ANSWER("ABNORMAL", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "100", "0"));
+    assert_state(SILENT_DEVICE("ABNORMAL") " statusDetail=TIME_OUT\n" SILENCE_EVENT(
+        "ABNORMAL", "999999") TIMERS " presence:dev2=2\n");
+
+    given_a_device_seen_at_1000("ONLINE");
+    ANSWER("OFFLINE", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "0", "500"));
+    assert_state(SILENT_DEVICE("OFFLINE") " statusDetail=TIME_OUT\n" SILENCE_EVENT(
+        "OFFLINE", "999999") TIMERS " presence:dev2=2\n");
+}
+
+static void a_time_of_today_stays_whole_in_the_timer(void **state)
+{
+    (void)state;
+    given_a_device_seen_at_1000("ONLINE");
+    given("HSET " DEVICE " seen 1790000000123");
+    ANSWER("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1790000000200", "90000000", "0"));
+    assert_state(DEVICE " activated=1 app=app1 gateway=gw1 nodeId=n1 seen=1790000000123 "
+                        "status=ONLINE\n" TIMERS " presence:dev1=1790090000123 presence:dev2=2\n");
+}
+
+static void a_device_that_is_not_online_needs_no_presence_timer(void **state)
+{
+    static const char *const statuses[] = {"OFFLINE", "INACTIVE"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        char expected[200];
+
+        given_a_device_seen_at_1000(statuses[i]);
+        TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "100", "500"));
+        snprintf(expected, sizeof(expected), SILENT_DEVICE("%s") "\n" TIMERS " presence:dev2=2\n",
+                 statuses[i]);
+        assert_state(expected);
+    }
+    given_a_device_seen_at_1000("ONLINE");
+    given("DEL " DEVICE);
+    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "100", "500"));
+    assert_state(TIMERS " presence:dev2=2\n");
+}
+
+/* -- tokens of devices ------------------------------------------------------------------------ */
+
+static void a_device_gets_its_first_token(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " secret s");
+    TWICE("OK", device_token, KEYS(DEVICE), ARGS("s", "1000", "t1", "9000", "1030"));
+    assert_state(DEVICE " secret=s token=t1 tokenEnd=9000\n");
+}
+
+static void the_previous_token_works_a_little_longer(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " secret s token t1 tokenEnd 1790000000123 oldToken t0 oldTokenEnd 7");
+    TWICE("OK", device_token, KEYS(DEVICE), ARGS("s", "1", "t2", "1790000009000", "1780000000456"));
+    assert_state(DEVICE " oldToken=t1 oldTokenEnd=1780000000456 secret=s token=t2 "
+                        "tokenEnd=1790000009000\n");
+}
+
+static void the_previous_token_does_not_work_beyond_its_own_end(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " secret s token t1 tokenEnd 1010");
+    TWICE("OK", device_token, KEYS(DEVICE), ARGS("s", "1000", "t2", "9000", "1030"));
+    assert_state(DEVICE " oldToken=t1 oldTokenEnd=1010 secret=s token=t2 tokenEnd=9000\n");
+}
+
+static void no_token_without_the_secret_or_for_a_muted_device(void **state)
+{
+    (void)state;
+    REFUSED("DENIED", device_token, KEYS(DEVICE), ARGS("s", "1000", "t", "9000", "1030"));
+    given("HSET " DEVICE " secret other");
+    REFUSED("DENIED", device_token, KEYS(DEVICE), ARGS("s", "1000", "t", "9000", "1030"));
+    given("HSET " DEVICE " secret s mute TRUE");
+    REFUSED("DENIED", device_token, KEYS(DEVICE), ARGS("s", "1000", "t", "9000", "1030"));
+    given("HSET " DEVICE " mute FALSE");
+    ANSWER("OK", device_token, KEYS(DEVICE), ARGS("s", "1000", "t", "9000", "1030"));
+}
+
+/* -- reports ---------------------------------------------------------------------------------- */
+
+#define REPORT_KEYS KEYS(DEVICE, SHADOW, EVENTS)
+#define REPORT_ARGS(digest, gateway, now, most, ...)                                               \
+    ARGS(digest, gateway, now, most, "property.reported", "dev1", "{\"services\":[]}", __VA_ARGS__)
+
+static void given_a_device_that_reports(void)
+{
+    given("HSET " DEVICE " app app1 gateway gw1 status ONLINE activated 1 token t1 tokenEnd 2000 "
+          "oldToken t0 oldTokenEnd 1500");
+}
+
+static void a_report_is_stored_and_queued(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    given("HSET " SHADOW " r/a/x 0 r/a/z 3");
+    ANSWER("app1", report, REPORT_KEYS,
+           REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "1", "r/a/y", "\"b\"", "rt/a", "1000"));
+    assert_state(DEVICE " activated=1 app=app1 gateway=gw1 oldToken=t0 oldTokenEnd=1500 seen=1000 "
+                        "status=ONLINE token=t1 tokenEnd=2000\n" EVENTS
+                        " \n  e 1 property.reported app1 dev1 gw1 1000 {\"services\":[]}\n" SHADOW
+                        " r/a/x=1 r/a/y=\"b\" r/a/z=3 rt/a=1000\n");
+}
+
+static void a_report_may_have_no_shadow_fields(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    ANSWER("app1", report, REPORT_KEYS,
+           ARGS("t1", "", "1000", "0", "message.reported", "dev1", "{\"content\":\"a b\"}"));
+    assert_state(DEVICE " activated=1 app=app1 gateway=gw1 oldToken=t0 oldTokenEnd=1500 seen=1000 "
+                        "status=ONLINE token=t1 tokenEnd=2000\n" EVENTS
+                        " \n  e 1 message.reported app1 dev1 gw1 1000 {\"content\":\"a b\"}\n");
+}
+
+static void the_current_and_the_previous_token_report_until_their_ends(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    ANSWER("app1", report, REPORT_KEYS, REPORT_ARGS("t0", "", "1499", "10", "f", "1"));
+    ANSWER("app1", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1999", "10", "f", "1"));
+    REFUSED("+DENIED", report, REPORT_KEYS, REPORT_ARGS("t0", "", "1500", "10", "f", "1"));
+    REFUSED("+DENIED", report, REPORT_KEYS, REPORT_ARGS("t1", "", "2000", "10", "f", "1"));
+    REFUSED("+DENIED", report, REPORT_KEYS, REPORT_ARGS("other", "", "1000", "10", "f", "1"));
+}
+
+static void a_device_without_tokens_cannot_report_by_one(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 status ONLINE activated 1");
+    REFUSED("+DENIED", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "f", "1"));
+}
+
+static void the_own_gateway_reports_without_a_token_of_the_device(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    ANSWER("app1", report, REPORT_KEYS, REPORT_ARGS("", "gw1", "9999", "10", "f", "1"));
+    REFUSED("+DENIED", report, REPORT_KEYS, REPORT_ARGS("", "gw2", "1000", "10", "f", "1"));
+    REFUSED("+DENIED", report, REPORT_KEYS, REPORT_ARGS("", "", "1000", "10", "f", "1"));
+}
+
+static void a_muted_or_missing_device_cannot_report(void **state)
+{
+    (void)state;
+    REFUSED("+DENIED", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "f", "1"));
+    REFUSED("+DENIED", report, REPORT_KEYS, REPORT_ARGS("", "gw1", "1000", "10", "f", "1"));
+    given_a_device_that_reports();
+    given("HSET " DEVICE " mute TRUE");
+    REFUSED("+DENIED", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "f", "1"));
+}
+
+static void a_report_of_a_device_that_is_not_online_and_bound_is_not_stored(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    given("HSET " DEVICE " status ABNORMAL");
+    REFUSED("+ASLEEP", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "f", "1"));
+    given("HSET " DEVICE " status ONLINE activated 0");
+    REFUSED("+ASLEEP", report, REPORT_KEYS, REPORT_ARGS("", "gw1", "1000", "10", "f", "1"));
+}
+
+static void a_shadow_takes_no_more_fields_than_the_limit(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    given("HSET " SHADOW " a 0 b 0");
+    REFUSED("+FULL", report, REPORT_KEYS,
+            REPORT_ARGS("t1", "", "1000", "3", "b", "1", "c", "1", "d", "1"));
+    REFUSED("+FULL", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "2", "c", "1"));
+    ANSWER("app1", report, REPORT_KEYS,
+           REPORT_ARGS("t1", "", "1000", "3", "a", "1", "b", "1", "c", "1"));
+}
+
+/* More than one HSET takes at a time. */
+static void a_report_of_thousands_of_fields_is_stored_whole(void **state)
+{
+    const char *args[7 + 2 * 2500 + 1] = {"t1",   "",  "1000", "5000", "property.reported",
+                                          "dev1", "{}"};
+    char fields[2500][12];
+    redisReply *reply;
+
+    (void)state;
+    given_a_device_that_reports();
+    for (int i = 0; i < 2500; i++) {
+        snprintf(fields[i], sizeof(fields[i]), "f%d", i);
+        args[7 + 2 * i] = fields[i];
+        args[8 + 2 * i] = fields[i] + 1;
+    }
+    ANSWER("app1", report, REPORT_KEYS, args);
+    reply = redisCommand(admin, "HLEN " SHADOW);
+    assert_int_equal(reply->integer, 2500);
+    freeReplyObject(reply);
+    reply = redisCommand(admin, "HMGET " SHADOW " f0 f999 f1000 f2499");
+    assert_string_equal(reply->element[0]->str, "0");
+    assert_string_equal(reply->element[1]->str, "999");
+    assert_string_equal(reply->element[2]->str, "1000");
+    assert_string_equal(reply->element[3]->str, "2499");
+    freeReplyObject(reply);
+}
+
+/* -- all of them ------------------------------------------------------------------------------ */
+
+static void every_script_says_what_it_needs_and_answers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; all_scripts[i]; i++) {
+        const struct script *script = all_scripts[i];
+        char *begin = xasprintf("-- %s.lua: ", script->name);
+
+        assert_true(str_starts_with(str_n(script->body, script->body_len), str_of(begin)));
+        assert_non_null(strstr(script->body, "\n-- KEYS  1 "));
+        assert_non_null(strstr(script->body, "\n-- -> "));
+        assert_true(strstr(script->body, "\n-- Safe to repeat") ||
+                    strstr(script->body, "\n-- Not repeated"));
+        free(begin);
+    }
+}
+
+static int start_redis(void **state)
+{
+    struct embedded_config config = {"redis-server", dir, "everysec", 3000};
+    char *error = NULL;
+
+    (void)state;
+    if (!mkdtemp(dir))
+        return -1;
+    base = event_base_new();
+    embedded = embedded_new(base, &config, &error);
+    if (!embedded) {
+        fprintf(stderr, "%s\n", error);
+        return -1;
+    }
+    admin = dial();
+    given("ACL SETUSER script reset on nopass +@all");
+    fenced = dial();
+    freeReplyObject(call(fenced, 3, (const char *[]){"AUTH", "script", "x"}));
+    return 0;
+}
+
+static int stop_redis(void **state)
+{
+    char *command = xasprintf("rm -rf %s", dir);
+    int result;
+
+    (void)state;
+    redisFree(fenced);
+    redisFree(admin);
+    if (embedded_pid(embedded))
+        kill(embedded_pid(embedded), SIGKILL);
+    embedded_free(embedded);
+    event_base_free(base);
+    result = system(command);
+    free(command);
+    return result;
+}
+
+static int empty(void **state)
+{
+    (void)state;
+    given("FLUSHALL");
+    return 0;
+}
+
+#define EMPTY(test) cmocka_unit_test_setup(test, empty)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EMPTY(a_script_cannot_touch_a_key_it_was_not_given),
+        EMPTY(an_application_is_changed_with_or_without_its_tokens),
+        EMPTY(an_application_that_is_not_there_is_not_made_by_a_change),
+        EMPTY(an_application_without_devices_is_deleted_with_its_subscriptions),
+        EMPTY(an_application_with_devices_is_not_deleted),
+        EMPTY(tokens_are_issued_to_who_has_the_secret),
+        EMPTY(tokens_are_not_issued_to_nobody),
+        EMPTY(tokens_are_not_issued_to_a_frozen_application),
+        EMPTY(a_refresh_token_is_used_once),
+        EMPTY(the_current_token_is_revoked_with_its_refresh_token),
+        EMPTY(a_free_node_id_is_reserved),
+        EMPTY(a_node_id_is_not_reserved_without_an_application),
+        EMPTY(a_taken_node_id_says_who_has_it),
+        EMPTY(a_dead_reservation_is_replaced),
+        EMPTY(a_full_application_reserves_no_more),
+        EMPTY(a_node_id_is_given_back_by_its_holder_only),
+        EMPTY(a_device_that_is_gone_leaves_the_index),
+        EMPTY(a_free_code_is_claimed),
+        EMPTY(a_claimed_code_says_who_has_it),
+        EMPTY(a_dead_claim_is_replaced),
+        EMPTY(a_code_is_given_back_by_its_holder_only),
+        EMPTY(subscriptions_are_numbered_in_the_order_of_their_creation),
+        EMPTY(a_subscription_needs_its_application),
+        EMPTY(a_second_subscription_replaces_the_callback_of_the_first),
+        EMPTY(a_second_subscription_is_a_conflict_when_that_is_wanted),
+        EMPTY(more_subscriptions_than_the_limit_are_refused),
+        EMPTY(an_index_that_leads_nowhere_is_no_subscription),
+        EMPTY(a_callback_may_hold_what_the_script_replaces),
+        EMPTY(subscriptions_are_deleted_with_their_index),
+        EMPTY(an_index_entry_of_another_subscription_stays),
+        EMPTY(a_device_is_created_with_its_events_and_its_timer),
+        EMPTY(a_registration_without_an_end_has_no_timer),
+        EMPTY(a_device_that_is_there_is_left_alone),
+        EMPTY(a_child_is_noted_at_its_gateway),
+        EMPTY(a_child_needs_a_gateway_of_its_application),
+        EMPTY(what_device_info_shows_of_a_change_is_one_event),
+        EMPTY(a_change_that_device_info_does_not_show_is_no_event),
+        EMPTY(an_event_tells_the_node_id_as_it_is_now),
+        EMPTY(another_applications_device_is_not_changed),
+        EMPTY(new_credentials_end_what_the_old_ones_gave),
+        EMPTY(a_device_that_is_online_keeps_its_credentials_when_that_is_wanted),
+        EMPTY(another_applications_device_keeps_its_credentials),
+        EMPTY(a_device_is_deleted_with_all_that_is_its),
+        EMPTY(a_device_without_a_code_is_deleted_too),
+        EMPTY(another_applications_device_is_not_deleted),
+        EMPTY(a_registration_whose_time_is_over_expires),
+        EMPTY(a_device_that_was_activated_does_not_expire),
+        EMPTY(a_registration_without_an_end_does_not_expire),
+        EMPTY(a_registration_that_was_prolonged_meanwhile_still_has_its_timer),
+        EMPTY(a_first_access_binds_and_brings_online),
+        EMPTY(a_further_access_brings_online_only),
+        EMPTY(a_device_that_is_online_and_has_to_bind_again_binds_only),
+        EMPTY(a_device_that_is_online_is_only_noted_as_seen),
+        EMPTY(a_muted_or_missing_device_is_not_seen),
+        EMPTY(a_silent_device_becomes_abnormal_and_then_offline),
+        EMPTY(a_device_that_was_seen_meanwhile_is_looked_at_later),
+        EMPTY(a_silence_of_zero_is_never_reached),
+        EMPTY(a_time_of_today_stays_whole_in_the_timer),
+        EMPTY(a_device_that_is_not_online_needs_no_presence_timer),
+        EMPTY(a_device_gets_its_first_token),
+        EMPTY(the_previous_token_works_a_little_longer),
+        EMPTY(the_previous_token_does_not_work_beyond_its_own_end),
+        EMPTY(no_token_without_the_secret_or_for_a_muted_device),
+        EMPTY(a_report_is_stored_and_queued),
+        EMPTY(a_report_may_have_no_shadow_fields),
+        EMPTY(the_current_and_the_previous_token_report_until_their_ends),
+        EMPTY(a_device_without_tokens_cannot_report_by_one),
+        EMPTY(the_own_gateway_reports_without_a_token_of_the_device),
+        EMPTY(a_muted_or_missing_device_cannot_report),
+        EMPTY(a_report_of_a_device_that_is_not_online_and_bound_is_not_stored),
+        EMPTY(a_shadow_takes_no_more_fields_than_the_limit),
+        EMPTY(a_report_of_thousands_of_fields_is_stored_whole),
+        cmocka_unit_test(every_script_says_what_it_needs_and_answers),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, start_redis, stop_redis);
+}
