@@ -97,6 +97,8 @@ core_sources = \
     src/core/app_list.c \
     src/core/core.c \
     src/core/core.h \
+    src/core/deployment.c \
+    src/core/deployment.h \
     src/core/device.c \
     src/core/device.h \
     src/core/device_delete.c \
@@ -156,7 +158,9 @@ admin_sources = \
     src/admin/admin.c \
     src/admin/admin.h \
     src/admin/apps.c \
-    src/admin/apps.h
+    src/admin/apps.h \
+    src/admin/delivery.c \
+    src/admin/delivery.h
 
 daemon_sources = \
     src/instance.c \
@@ -176,6 +180,8 @@ ctl_sources = \
     src/ctl/client.c \
     src/ctl/client.h \
     src/ctl/ctl.h \
+    src/ctl/show.c \
+    src/ctl/show.h \
     src/ctl/status.c \
     src/ctl/table.c \
     src/ctl/table.h

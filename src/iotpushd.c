@@ -255,6 +255,8 @@ static void prepare_admin(struct daemon *daemon)
 {
     daemon->admin = (struct admin_context){
         .core = daemon->core,
+        .push = daemon->push,
+        .instance_id = daemon->instance_id,
         .token = daemon->admin_token,
         .is_ready = is_ready,
         .write_status = write_status,

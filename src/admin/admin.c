@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "base/metric.h"
 #include "admin/apps.h"
+#include "admin/delivery.h"
 
 /* ---- errors ---- */
 
@@ -141,6 +142,7 @@ static const struct route status_routes[] = {
 
 static const char *const prefixes[] = {"/", NULL};
 static const struct route *const all_tables[] = {health_routes, status_routes, admin_app_routes,
+                                                 admin_delivery_routes,
                                                  NULL};
 static const struct route *const health_tables[] = {health_routes, NULL};
 

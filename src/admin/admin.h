@@ -10,6 +10,8 @@
 
 struct admin_context {
     struct core *core;
+    struct push *push;
+    const char *instance_id;
     const char *token; /* of the HTTP listener */
     bool (*is_ready)(const char **why_not, void *arg);
     /* Members of the status object, written into an open object. */

@@ -1,139 +1,9 @@
-/*
- * How the server is. The answer is shown as it comes: scalars as lines, objects as blocks, lists of
- * objects as tables; so a figure that the server adds needs no change here.
- */
+/* How the server is, who is alive and owns what, and which callbacks fail. */
 #include "ctl/ctl.h"
 
-#include "base/buf.h"
 #include "ctl/client.h"
-#include "ctl/table.h"
-#include <ctype.h>
-#include <inttypes.h>
+#include "ctl/show.h"
 #include <stdio.h>
-
-#define COLUMNS_MAX 12
-
-/* uptimeSeconds -> "uptime seconds" */
-static const char *words_of(struct ctl *ctl, struct str key)
-{
-    struct buf words = {0};
-    const char *text;
-
-    for (size_t i = 0; i < key.len; i++) {
-        unsigned char c = (unsigned char)key.p[i];
-
-        if (isupper(c))
-            buf_add_char(&words, ' ');
-        buf_add_char(&words, (char)tolower(c));
-    }
-    text = arena_dup0(ctl->arena, buf_str(&words));
-    buf_clear(&words);
-    return text;
-}
-
-static struct str show_seconds(struct ctl *ctl, int64_t seconds)
-{
-    int64_t minutes = seconds / 60, hours = minutes / 60;
-
-    if (seconds < 60)
-        return str_of(arena_printf(ctl->arena, "%" PRId64 " s", seconds));
-    if (minutes < 60)
-        return str_of(
-            arena_printf(ctl->arena, "%" PRId64 " min %" PRId64 " s", minutes, seconds % 60));
-    if (hours < 24)
-        return str_of(
-            arena_printf(ctl->arena, "%" PRId64 " h %" PRId64 " min", hours, minutes % 60));
-    return str_of(arena_printf(ctl->arena, "%" PRId64 " d %" PRId64 " h", hours / 24, hours % 24));
-}
-
-static struct str show_value(struct ctl *ctl, const struct json *value)
-{
-    int64_t number;
-
-    switch (value->type) {
-    case JSON_NULL:
-        return STR("-");
-    case JSON_BOOL:
-        return value->boolean ? STR("yes") : STR("no");
-    case JSON_NUMBER:
-        if (str_ends_with(value->key, STR("Seconds")) && json_to_i64(value, &number))
-            return show_seconds(ctl, number);
-        return value->text;
-    case JSON_STRING:
-    case JSON_ARRAY:
-    case JSON_OBJECT:
-        break;
-    }
-    return value->text;
-}
-
-static const char *label_of(struct ctl *ctl, const struct json *value)
-{
-    struct str key = value->key;
-
-    if (value->type == JSON_NUMBER && str_ends_with(key, STR("Seconds")) && key.len > 7)
-        key.len -= 7;
-    return words_of(ctl, key);
-}
-
-/* Lists of objects with the same members. */
-static void show_rows(struct ctl *ctl, const struct json *list, size_t indent)
-{
-    const char *headings[COLUMNS_MAX];
-    const char *keys[COLUMNS_MAX];
-    bool is_right[COLUMNS_MAX];
-    size_t columns = 0;
-    struct table *table;
-
-    JSON_FOREACH (member, list->first) {
-        if (columns == COLUMNS_MAX)
-            break;
-        keys[columns] = member->key.p;
-        headings[columns] = label_of(ctl, member);
-        is_right[columns++] = member->type == JSON_NUMBER;
-    }
-    if (columns == 0)
-        return;
-    table = table_new(columns, headings, is_right);
-    JSON_FOREACH (row, list) {
-        for (size_t i = 0; i < columns; i++) {
-            const struct json *value = json_get(row, keys[i]);
-
-            table_add(table, value ? show_value(ctl, value) : STR_NONE);
-        }
-    }
-    table_print_take(table, indent);
-}
-
-static bool is_block(const struct json *value)
-{
-    return value->type == JSON_OBJECT ||
-           (value->type == JSON_ARRAY && value->first && value->first->type == JSON_OBJECT);
-}
-
-static void show_object(struct ctl *ctl, const struct json *object, size_t indent)
-{
-    struct table *table = table_new(2, NULL, NULL);
-
-    JSON_FOREACH (member, object) {
-        if (is_block(member))
-            continue;
-        table_add(table, str_of(label_of(ctl, member)));
-        table_add(table, show_value(ctl, member));
-    }
-    table_print_take(table, indent);
-    JSON_FOREACH (member, object) {
-        if (!is_block(member))
-            continue;
-        printf("%*s", (int)indent, "");
-        print_safely(str_of(words_of(ctl, member->key)));
-        putchar('\n');
-        if (member->type == JSON_OBJECT)
-            show_object(ctl, member, indent + 2);
-        else
-            show_rows(ctl, member, indent + 2);
-    }
-}
 
 static enum ctl_exit status(struct ctl *ctl, char **arguments)
 {
@@ -147,11 +17,60 @@ static enum ctl_exit status(struct ctl *ctl, char **arguments)
     if (ctl->wants_json)
         ctl_print_json(answer.json);
     else if (!ctl->is_quiet)
-        show_object(ctl, answer.json, 0);
+        ctl_show_object(ctl, answer.json, 0);
     return CTL_DONE;
+}
+
+static enum ctl_exit list_instances(struct ctl *ctl, char **arguments)
+{
+    (void)arguments;
+    return ctl_show_list(ctl, "/admin/v1/instances", "instances");
+}
+
+static enum ctl_exit list_partitions(struct ctl *ctl, char **arguments)
+{
+    (void)arguments;
+    return ctl_show_list(ctl, "/admin/v1/partitions", "partitions");
+}
+
+static enum ctl_exit list_endpoints(struct ctl *ctl, char **arguments)
+{
+    (void)arguments;
+    return ctl_show_list(ctl, "/admin/v1/endpoints", "endpoints");
+}
+
+static enum ctl_exit switch_delivery(struct ctl *ctl, const char *path, const char *done)
+{
+    struct client_answer answer;
+    enum ctl_exit result =
+        client_request(ctl->client, ctl->arena, "POST", path, NULL, false, &answer);
+
+    if (result == CTL_DONE && !ctl->is_quiet && !ctl->wants_json)
+        puts(done);
+    return result;
+}
+
+static enum ctl_exit pause_delivery(struct ctl *ctl, char **arguments)
+{
+    (void)arguments;
+    return switch_delivery(ctl, "/admin/v1/delivery/pause",
+                           "Deliveries are held back; what is held gets older meanwhile.");
+}
+
+static enum ctl_exit resume_delivery(struct ctl *ctl, char **arguments)
+{
+    (void)arguments;
+    return switch_delivery(ctl, "/admin/v1/delivery/resume", "Deliveries go on.");
 }
 
 const struct ctl_command ctl_status_commands[] = {
     {"status", NULL, "", 0, false, status, "how the server is: Redis, listeners, deliveries"},
+    {"instances", NULL, "", 0, false, list_instances, "who is alive"},
+    {"partitions", NULL, "", 0, false, list_partitions,
+     "who owns what, with backlog and age of the oldest event"},
+    {"endpoints", NULL, "", 0, false, list_endpoints,
+     "callback URLs this instance knows: state, failures, what waits"},
+    {"delivery", "pause", "", 0, false, pause_delivery, "holds all deliveries back"},
+    {"delivery", "resume", "", 0, false, resume_delivery, "lets them go on"},
     {0},
 };

@@ -136,7 +136,8 @@ struct push {
     struct event *sweep;       /* timer: age, idle targets, subscriptions that changed elsewhere */
     size_t event_count, queued_count, in_flight_count;
     size_t breaker_counts[BREAKER_STATES];
-    bool is_stopping;
+    bool is_stopping, is_paused;
+    unsigned sweeps;
     void (*stopped)(void *arg);
     void *stopped_arg;
     struct event *stop_timer, *stop_check;

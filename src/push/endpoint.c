@@ -444,7 +444,8 @@ static void pump(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    while (!endpoint->all->push->is_stopping && (target = TAILQ_FIRST(&endpoint->queue)) &&
+    while (!endpoint->all->push->is_stopping && !endpoint->all->push->is_paused &&
+           (target = TAILQ_FIRST(&endpoint->queue)) &&
            has_room(endpoint)) {
         struct lane *lane;
 

@@ -1,12 +1,36 @@
 #include "push/delivery.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "core/deployment.h"
 #include "net/tls.h"
 #include <stdlib.h>
 
-#define SWEEP_MS 250
+#define SWEEP_MS          250
+#define SWEEPS_PER_SECOND 4
+
+void push_set_paused(struct push *push, bool is_paused)
+{
+    struct target *target, *next;
+
+    if (push->is_paused == is_paused)
+        return;
+    log_info("push", "deliveries=%s", is_paused ? "paused" : "resumed");
+    push->is_paused = is_paused;
+    if (is_paused)
+        return;
+    reader_resume(push->reader);
+    HASH_ITER (hh, push->targets, target, next)
+        target_wake(target);
+}
+
+static void pause_known(enum error error, bool is_paused, void *arg)
+{
+    if (!error)
+        push_set_paused(arg, is_paused);
+}
 
 static void sweep(evutil_socket_t fd, short what, void *arg)
 {
@@ -17,8 +41,11 @@ static void sweep(evutil_socket_t fd, short what, void *arg)
     (void)what;
     target_sweep(push);
     endpoints_sweep(push->endpoints);
-    if (redis_is_connected(push->core->redis))
+    if (redis_is_connected(push->core->redis)) {
         dispatch_refresh(push);
+        if (++push->sweeps % SWEEPS_PER_SECOND == 0)
+            deployment_is_paused(push->core, pause_known, push);
+    }
     metric_set(M_EVENTS_PENDING, (double)push->event_count, NULL);
     metric_set(M_EVENT_OLDEST,
                oldest_ms ? (double)(clock_now_ms() - oldest_ms) / 1000.0 : 0.0, NULL);

@@ -51,6 +51,14 @@ void push_redis_lost(struct push *push);
  * are written, then stopped(arg). */
 void push_stop(struct push *push, int64_t timeout_ms, void (*stopped)(void *arg), void *arg);
 void push_free(struct push *push);
+/* Holds all sending and reading of this instance back. The deployment's switch, which each instance
+ * looks at once a second, is core/deployment.h. */
+void push_set_paused(struct push *push, bool is_paused);
+
+/* An array: each callback URL in memory, with its state; only those that are not valid or have
+ * failed when is_failing_only. */
+void push_write_endpoints(const struct push *push, bool is_failing_only, struct json_writer *w);
+
 struct push_figures {
     size_t partitions, events, queued, in_flight, invalid_urls;
 };

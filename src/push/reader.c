@@ -137,7 +137,8 @@ static void read_more(struct reader *reader)
     struct str *argv;
     struct key *keys;
 
-    if (!reader->is_running || reader->is_reading || push->is_stopping || !has_room(push))
+    if (!reader->is_running || reader->is_reading || push->is_stopping ||
+        push->is_paused || !has_room(push))
         return;
     for (uint32_t i = 0; i < count; i++)
         streams += push->partitions[i].state == PARTITION_OWNED;

@@ -436,6 +436,35 @@ void target_free_all(struct push *push)
         target_free(target);
 }
 
+static void write_target(const struct target *target, struct json_writer *w)
+{
+    const struct delivery *oldest = TAILQ_FIRST(&target->deliveries);
+    int64_t age_ms = oldest ? clock_now_ms() - oldest->event->facts.time_ms : 0;
+
+    json_object(w);
+    json_member_text(w, "url", target->url);
+    json_member_str(w, "application", str_split(str_of(target->key), ' ', &(struct str){0}));
+    json_member_text(w, "state", breaker_state_name(target->breaker.state));
+    json_member_i64(w, "failures", target->breaker.fails);
+    json_member_i64(w, "waiting", (int64_t)target->delivery_count - target->in_flight);
+    json_member_i64(w, "inFlight", target->in_flight);
+    json_member_i64(w, "oldestSeconds", age_ms / 1000);
+    json_member_text(w, "lastError", target->last_error);
+    json_object_end(w);
+}
+
+void push_write_endpoints(const struct push *push, bool is_failing_only, struct json_writer *w)
+{
+    const struct target *target;
+
+    json_array(w);
+    for (target = push->targets; target; target = target->hh.next) {
+        if (!is_failing_only || target->breaker.state != BREAKER_UP || target->breaker.fails > 0)
+            write_target(target, w);
+    }
+    json_array_end(w);
+}
+
 void target_write_status(struct push *push, struct json_writer *w)
 {
     for (int state = 0; state < BREAKER_STATES; state++)

@@ -202,6 +202,7 @@ static void addresses_and_urls_are_checked_when_they_are_read(void **state)
 {
     static const char *const wrong[][3] = {
         {"redis", "url", "http://h"},
+        {"instance", "id", "a b"},
         {"api", "listen_http", "nowhere"},
         {"api", "listen_https", "1.2.3.4:x"},
         {"device", "listen_http", "1.2.3.4:70000"},
@@ -344,6 +345,15 @@ static void connecting_must_not_take_longer_than_the_attempt(void **state)
     assert_int_equal(CHECK("push.connect_timeout=15s"), 0);
 }
 
+static void leases_outlive_two_heartbeats(void **state)
+{
+    (void)state;
+    assert_int_equal(CHECK("partition.heartbeat=4001ms"), 1);
+    assert_said("--set: partition.heartbeat = 4001ms: ");
+    assert_int_equal(CHECK("partition.lease=3s"), 1);
+    assert_int_equal(CHECK("partition.heartbeat=4s"), 0);
+}
+
 static void offline_comes_after_abnormal(void **state)
 {
     (void)state;
@@ -390,6 +400,7 @@ int main(void)
         FRESH(admin_over_http_needs_a_token_file),
         FRESH(admin_over_http_is_for_loopback_only),
         FRESH(connecting_must_not_take_longer_than_the_attempt),
+        FRESH(leases_outlive_two_heartbeats),
         FRESH(offline_comes_after_abnormal),
         FRESH(files_that_are_named_must_be_readable),
     };

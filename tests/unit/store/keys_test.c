@@ -36,6 +36,8 @@ static void keys_of_a_partition_have_their_names(void **state)
     (void)state;
     assert_key(&key, key_events(&key, 0), "{p0}:q");
     assert_key(&key, key_timers(&key, UINT32_MAX), "{p4294967295}:t");
+    assert_key(&key, key_lease(&key, 7), "{p7}:own");
+    assert_key(&key, key_epoch(&key, 7), "{p7}:epoch");
 }
 
 static void keys_of_an_application_have_their_names(void **state)
@@ -57,6 +59,7 @@ static void keys_of_the_deployment_have_their_names(void **state)
     (void)state;
     assert_key(&key, key_apps(&key), "{g}:apps");
     assert_key(&key, key_deployment(&key), "{g}:conf");
+    assert_key(&key, key_instances(&key), "{g}:inst");
 }
 
 static void keys_by_digest_have_their_names(void **state)
@@ -89,6 +92,8 @@ static void every_key_of_a_device_carries_its_partitions_tag(void **state)
     assert_tag(key_children(&key, 63, STR("dev1")), "p63");
     assert_tag(key_events(&key, 63), "p63");
     assert_tag(key_timers(&key, 63), "p63");
+    assert_tag(key_lease(&key, 63), "p63");
+    assert_tag(key_epoch(&key, 63), "p63");
 }
 
 static void every_key_of_an_application_carries_its_tag(void **state)
@@ -127,7 +132,7 @@ static void the_longest_ids_fit(void **state)
 
 static void no_two_keys_of_one_id_are_the_same(void **state)
 {
-    struct key keys[10];
+    struct key keys[12];
     struct str id = STR("x");
 
     (void)state;
@@ -141,7 +146,9 @@ static void no_two_keys_of_one_id_are_the_same(void **state)
     key_app_devices(&keys[7], id);
     key_app_subscriptions(&keys[8], id);
     key_app_subscription_index(&keys[9], id);
-    for (int i = 0; i < 10; i++)
+    key_lease(&keys[10], 0);
+    key_epoch(&keys[11], 0);
+    for (int i = 0; i < 12; i++)
         for (int j = 0; j < i; j++)
             assert_string_not_equal(keys[i].text, keys[j].text);
 }
