@@ -60,7 +60,7 @@ DEVICE_AUTH_FAILED = Refusal(401, "IOTDA.000002", "Authentication failed.", "dev
 DEVICE_TOKEN_INVALID = Refusal(403, "IOTDA.000004", "Invalid access token.", "device")
 DEVICE_RATE = Refusal(403, "IOTDA.021101", "Request reached the maximum rate limit.", "device")
 TENANT_RATE = Refusal(403, "IOTDA.021102",
-                      "The request rate has reached the upper limit of the tenant", "device")
+                      "The request rate has reached the upper limit of the tenant, limit 3.", "device")
 TOO_MANY_CHILDREN = Refusal(
     403, "IOTDA.021103",
     "The number of child devices in the request has reached the upper limit (50).", "device")
