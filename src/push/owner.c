@@ -140,6 +140,27 @@ void owner_partition_emptied(struct partition *partition)
 
 /* ---- claiming and renewing ---- */
 
+static void own(struct partition *partition, struct str fence)
+{
+    memcpy(partition->fence, fence.p, fence.len);
+    partition->fence[fence.len] = '\0';
+    partition->state = PARTITION_OWNED;
+    /* from when the claim was sent */
+    partition->lease_until_ms += partition->push->core->settings->lease_ms;
+    memcpy(partition->last_id, "0-0", 4);
+    count_owned(partition->push->owner);
+}
+
+/* One read for all that were claimed together: the first one's would block without the others. */
+static void read_when_all_are_claimed(struct push *push)
+{
+    for (uint32_t i = 0; i < push->core->partition_count; i++) {
+        if (push->partitions[i].state == PARTITION_CLAIMING)
+            return;
+    }
+    reader_resume(push->reader);
+}
+
 static void claimed(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct partition *partition = arg;
@@ -149,15 +170,9 @@ static void claimed(enum redis_status status, const redisReply *reply, void *arg
     if (partition->state != PARTITION_CLAIMING)
         return;
     partition->state = PARTITION_FREE;
-    if (status != REDIS_DONE || fence.len == 0 || fence.len >= FENCE_SIZE)
-        return; /* held by another; the next heartbeat tries again */
-    memcpy(partition->fence, fence.p, fence.len);
-    partition->fence[fence.len] = '\0';
-    partition->state = PARTITION_OWNED;
-    partition->lease_until_ms += push->core->settings->lease_ms; /* from when it was sent */
-    memcpy(partition->last_id, "0-0", 4);
-    count_owned(push->owner);
-    reader_resume(push->reader);
+    if (status == REDIS_DONE && fence.len > 0 && fence.len < FENCE_SIZE)
+        own(partition, fence); /* else it is held by another; the next heartbeat tries again */
+    read_when_all_are_claimed(push);
 }
 
 static void claim(struct partition *partition)
