@@ -45,5 +45,5 @@ bool event_read(struct str entry, struct event_facts *facts)
     facts->time_ms = (int64_t)time_ms;
     facts->payload = rest;
     return str_eq(version, STR("1")) && kind_from_name(kind, &facts->kind) &&
-           facts->app_id.len && facts->device_id.len && rest.len >= 2 && rest.p[0] == '{';
+           facts->app_id.len && facts->device_id.len && facts->gateway_id.len && rest.len >= 2 && rest.p[0] == '{';
 }

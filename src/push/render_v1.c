@@ -26,9 +26,13 @@ static void gateway(const struct rendering *r, struct json_writer *w)
     json_member_str(w, "gatewayId", r->facts->gateway_id);
 }
 
-static struct str status_word(const struct rendering *r, struct str status)
+static struct str info_member(const struct rendering *r, const struct json *info, const char *name)
 {
-    return r->has_old_status_set && str_eq(status, STR("INACTIVE")) ? STR("OFFLINE") : status;
+    struct str value = json_get_str(info, name);
+
+    if (r->has_old_status_set && strcmp(name, "status") == 0 && str_eq(value, STR("INACTIVE")))
+        return STR("OFFLINE");
+    return value;
 }
 
 static void device_info(const struct rendering *r, struct json_writer *w, struct str node_id)
@@ -38,11 +42,11 @@ static void device_info(const struct rendering *r, struct json_writer *w, struct
     json_key(w, "deviceInfo");
     json_object(w);
     for (size_t i = 0; device_info_names[i]; i++) {
-        struct str value = json_get_str(info, device_info_names[i]);
+        struct str value = info_member(r, info, device_info_names[i]);
 
         if (i == 0 && !value.p)
             value = node_id; /* nodeId is the first member */
-        json_member_str(w, device_info_names[i], status_word(r, value));
+        json_member_str(w, device_info_names[i], value);
     }
     json_object_end(w);
 }

@@ -7,10 +7,14 @@
 local d = redis.call('HMGET', KEYS[1], 'app', 'nodeId', 'verifyCode', 'gateway', 'activated',
                      'expires')
 if not d[1] or d[1] ~= ARGV[1] then return { 'GONE' } end
-if ARGV[4] == 'expired' and (d[5] == '1' or not d[6] or d[6] == ''
-                             or tonumber(d[6]) > tonumber(ARGV[3])) then
-  redis.call('ZREM', KEYS[5], 'registration:' .. ARGV[2])
-  return { 'ALIVE' }
+if ARGV[4] == 'expired' then
+  if d[5] == '1' or not d[6] or d[6] == '' then
+    redis.call('ZREM', KEYS[5], 'registration:' .. ARGV[2])
+    return { 'ALIVE' }
+  elseif tonumber(d[6]) > tonumber(ARGV[3]) then -- prolonged meanwhile
+    redis.call('ZADD', KEYS[5], d[6], 'registration:' .. ARGV[2])
+    return { 'ALIVE' }
+  end
 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('ZREM', KEYS[5], 'registration:' .. ARGV[2], 'presence:' .. ARGV[2])
