@@ -1,4 +1,4 @@
-"""iotpushctl: its commands, tables and JSON, what it says when something is wrong; and where secrets are."""
+"""iotpushctl: commands, tables, JSON, what it says of mistakes; and where secrets are."""
 
 import json
 import re

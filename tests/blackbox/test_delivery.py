@@ -178,8 +178,8 @@ def test_a_refusal_is_tried_three_times_and_then_dropped(start_platform, start_r
     (429, "1", 1.0, 3.5), (429, "9999", 2.0, 4.5), (429, "date", 0.9, 4.5), (429, None, 0.3, 1.5),
     (429, "nonsense", 0.3, 1.5), (503, "1", 1.0, 3.5), (503, "9999", 2.0, 4.5)])
 def test_retry_after_pauses_the_whole_url(start_platform, receiver, status, retry_after, least, most):
-    application = start_platform(push__retry_after_max="2s",
-                                 push__retry_after_default="300ms").application()
+    platform = start_platform(push__retry_after_max="2s", push__retry_after_default="300ms")
+    application = platform.application()
 
     def answer(_):
         if retry_after == "date":
@@ -191,6 +191,7 @@ def test_retry_after_pauses_the_whole_url(start_platform, receiver, status, retr
     other.login()
     one.report({"n": 1})
     first = receiver.wait_for_one()
+    platform.wait_for_metric("push_requests_total", 1, result="throttle")
     other.report({"n": 2})
     attempts = receiver.wait_for(3)
     assert sorted(values(attempts)) == [1, 1, 2]

@@ -1,4 +1,4 @@
-"""Callback URLs that become invalid after failures in a row, how they are probed, and what is given up."""
+"""Callback URLs that become invalid: how they are probed and recover, what is given up."""
 
 import collections
 import re

@@ -37,8 +37,9 @@ class Load:
         self.refusals = set()
         self.faults = []
         self.changed = threading.Condition()
-        self.threads = [threading.Thread(target=self._run, args=(self.devices[n::threads],), daemon=True)
-                        for n in range(threads)]
+        self.threads = [
+            threading.Thread(target=self._run, args=(self.devices[n::threads],), daemon=True)
+            for n in range(threads)]
 
     def start(self):
         for thread in self.threads:
@@ -128,9 +129,11 @@ def test_no_acknowledged_report_is_lost_when_the_server_is_killed(start_platform
     wait_until(lambda: platform.metric("events_pending") == 0, "the last acknowledgement")
 
 
-def test_no_acknowledged_report_is_lost_when_pushes_fail_and_the_server_is_killed(start_platform, receiver):
+def test_no_acknowledged_report_is_lost_when_pushes_fail_and_the_server_is_killed(start_platform,
+                                                                                  receiver):
     platform = start_platform(push__fail_limit="100000", push__retry_first="5ms")
-    receiver.answers(then=lambda r: 503 if hash(r.notify_id + r.headers["X-Notify-Attempt"]) % 4 == 0 else 200)
+    receiver.answers(then=lambda r: 503
+                     if hash(r.notify_id + r.headers["X-Notify-Attempt"]) % 4 == 0 else 200)
     load = Load(platform, platform.application(), receiver, devices=10, reports=50).start()
     load.wait_for_acknowledged(250)
     platform.kill()
@@ -248,7 +251,8 @@ def test_a_server_without_redis_stops_properly(with_redis, redis):
     assert with_redis.stop() == 0
 
 
-def test_a_redis_that_is_full_refuses_new_work_and_keeps_delivering(start_redis, start_platform, receiver):
+def test_a_redis_that_is_full_refuses_new_work_and_keeps_delivering(start_redis, start_platform,
+                                                                    receiver):
     redis = start_redis()
     platform = start_platform(redis=redis)
     application = platform.application()

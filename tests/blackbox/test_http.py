@@ -64,7 +64,8 @@ def test_an_ambiguous_head_is_refused(raw, fields):
 
 
 @pytest.mark.parametrize("bytes_", [
-    b"GET\r\n\r\n", b"GET /\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"GET  / HTTP/1.1\r\n\r\n",
+    b"GET\r\n\r\n", b"GET /\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    b"GET  / HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\nHost: localhost\n\n", b"GET / HTTP/1.1\r\n\r\n", b"GET / HTPT/1.1\r\n\r\n",
     b"GET relative HTTP/1.1\r\nHost: a\r\n\r\n", b"G@T / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET /a\x00b HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -91,7 +92,8 @@ def chunked(*chunks):
 
 def test_a_chunked_body_is_taken(raw, application):
     form = f"appId={application.id}&secret={application.secret}"
-    raw.send(head("POST", LOGIN, "Transfer-Encoding: chunked") + chunked(form[:5], form[5:]) + "0\r\n\r\n")
+    raw.send(head("POST", LOGIN, "Transfer-Encoding: chunked")
+             + chunked(form[:5], form[5:]) + "0\r\n\r\n")
     assert raw.read_response().status == 200
     raw.send(login_request())
     assert raw.read_response().status == 401
@@ -106,7 +108,8 @@ def test_a_broken_chunk_is_refused(raw, body):
     expect_closed(raw, INPUT_INVALID)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "gzip, chunked", "identity", "chunked, chunked", "xchunked"])
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, chunked", "identity", "chunked, chunked",
+                                      "xchunked"])
 def test_other_transfer_encodings_are_not_supported(raw, encoding):
     raw.send(head("POST", LOGIN, f"Transfer-Encoding: {encoding}") + "0\r\n\r\n")
     expect_closed(raw, ENCODING_UNSUPPORTED)
@@ -151,8 +154,9 @@ def test_a_head_over_the_limit_is_refused(raw, write_head):
 
 
 @pytest.mark.parametrize("body", [
-    "[" * 100_000, '{"a":' * 1000 + "1" + "}" * 1000, '{"notifyType":"\\u0000"}', b'{"a":"\xff\xfe"}',
-    '{"a":1}{"b":2}', '{"a":NaN}', "{'a':1}", '{"a":1,}', "\ufeff{}", '{"a":"\ud800"}'.encode(errors="surrogatepass"),
+    "[" * 100_000, '{"a":' * 1000 + "1" + "}" * 1000, '{"notifyType":"\\u0000"}',
+    b'{"a":"\xff\xfe"}', b'{"a":"\xed\xa0\x80"}', '{"a":1}{"b":2}', '{"a":NaN}', "{'a':1}",
+    '{"a":1,}', "\ufeff{}",
 ], ids=lambda b: repr(b)[:20])
 def test_hostile_json_is_refused(application, body):
     expect_refusal(application.post(SUBSCRIPTIONS, body), INPUT_INVALID)
@@ -201,7 +205,8 @@ def test_head_has_no_body_that_could_be_taken_for_an_answer(raw):
 
 
 def test_pipelined_requests_are_answered_in_order(raw):
-    raw.send(login_request() + head("GET", "/nothing") + login_request("") + head("GET", SUBSCRIPTIONS))
+    raw.send(login_request() + head("GET", "/nothing") + login_request("")
+             + head("GET", SUBSCRIPTIONS))
     expect_refusal(raw.read_response(), LOGIN_WRONG)
     expect_refusal(raw.read_response(), NOT_FOUND)
     expect_refusal(raw.read_response(), LOGIN_INCOMPLETE)
@@ -248,7 +253,8 @@ def test_random_bytes_do_no_harm(platform):
     words = [b"GET ", b"POST ", b"/iocm/", b" HTTP/1.1", b"\r\n", b"\r\n\r\n", b"Content-Length: ",
              b"Transfer-Encoding: chunked", b"5", b":", b"\x00", b"%00", b"Host: a"]
     for _ in range(300):
-        data = b"".join(dice.choice(words) if dice.random() < 0.7 else dice.randbytes(dice.randrange(20))
+        data = b"".join(dice.choice(words) if dice.random() < 0.7
+                        else dice.randbytes(dice.randrange(20))
                         for _ in range(dice.randrange(1, 30)))
         with RawConnection(platform.api_address) as connection:
             connection.try_to_send(data)
@@ -286,8 +292,8 @@ def test_an_idle_connection_is_closed_without_a_word(strict):
     assert 0.25 < seconds < 5 and data == b""
 
 
-@pytest.mark.parametrize("start", ["GET /nothing HTTP/1.1\r\nX: ", head("POST", LOGIN, "Content-Length: 9999")],
-                         ids=["head", "body"])
+@pytest.mark.parametrize("start", [
+    "GET /nothing HTTP/1.1\r\nX: ", head("POST", LOGIN, "Content-Length: 9999")], ids=["head", "body"])
 def test_a_dripping_request_is_ended(strict, start):
     with RawConnection(strict.api_address, timeout=0.05) as connection:
         started = time.monotonic()
@@ -362,9 +368,11 @@ def test_too_many_requests_in_flight_are_refused(start_redis, start_platform):
     address = platform.api_address
     redis.freeze()
     waiting = [RawConnection(address).send(login_request()) for _ in range(3)]
-    refusal = wait_until(lambda: (r := request(address, "POST", LOGIN, FORM, timeout=10)).status == 503 and r,
-                         "a refusal")
-    expect_refusal(refusal, OVERLOADED)
+
+    def ask():
+        response = request(address, "POST", LOGIN, FORM)
+        return response if response.status == 503 else None
+    expect_refusal(wait_until(ask, "a refusal"), OVERLOADED)
     redis.thaw()
     for connection in waiting:
         assert connection.read_response().status in (401, 500)
@@ -385,8 +393,9 @@ def test_clients_that_go_while_redis_works_cost_nothing(start_redis, start_platf
     redis.thaw()
     # The question is a request, too.
     wait_until(lambda: platform.metric("http_requests_in_flight") <= 1, "the end of all requests")
-    wait_until(lambda: platform.metric("connections", listener="api") == 0, "the end of all connections")
-    expect_refusal(application.get(f"{DEVICES}/x", headers={"Authorization": "Bearer x"}), TOKEN_INVALID)
+    wait_until(lambda: platform.metric("connections", listener="api") == 0,
+               "the end of all connections")
+    expect_refusal(application.try_probe("x"), TOKEN_INVALID)
     application.login()
 
 

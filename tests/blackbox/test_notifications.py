@@ -212,7 +212,8 @@ def test_a_report_of_several_services_is_one_datas_and_a_data_for_each(applicati
 
 def test_values_arrive_as_they_were_written(application, receiver, device):
     application.subscribe("deviceDataChanged", receiver.url("/data"))
-    data = ('{"big":12345678901234567890,"small":0.1,"exponent":1e400,"minus":-0,"text":"a\\"b\\\\ü€😀",'
+    data = ('{"big":12345678901234567890,"small":0.1,"exponent":1e400,"minus":-0,'
+            '"text":"a\\"b\\\\ü€😀",'
             '"deep":{"list":[1,[],{},null,true,false,""]},"":"empty name","slash/":"a/b"}')
     response = device.call("properties/report", '{ "services" : [ { "service_id" : "Flow" ,\n'
                            '"properties" : %s , "event_time" : null } ] }' % data)

@@ -7,7 +7,8 @@
 -- protocol says of every repeat.
 if redis.call('EXISTS', KEYS[1]) == 0 then return { 'GONE' } end
 local id = redis.call('HGET', KEYS[3], ARGV[1])
-local old, order = id and redis.call('HGET', KEYS[2], id), nil
+local old = id and redis.call('HGET', KEYS[2], id)
+local order
 if old then
   if ARGV[5] == 'conflict' then return { 'CONFLICT' } end
   order = string.match(old, '"order":(%d+)')
