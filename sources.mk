@@ -264,6 +264,7 @@ other_tests = \
     tests/blackbox/helpers/certificates.py \
     tests/blackbox/helpers/errors.py \
     tests/blackbox/helpers/http.py \
+    tests/blackbox/helpers/load.py \
     tests/blackbox/helpers/nouns.py \
     tests/blackbox/helpers/platform.py \
     tests/blackbox/helpers/receiver.py \
@@ -281,6 +282,7 @@ other_tests = \
     tests/blackbox/test_devices_register.py \
     tests/blackbox/test_faults.py \
     tests/blackbox/test_http.py \
+    tests/blackbox/test_instances.py \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \

@@ -159,6 +159,7 @@ struct partition {
     int64_t lease_until_ms;  /* tick; what we may believe without asking */
     int64_t release_by_ms;   /* tick; RELEASING longer than this is given up */
     char last_id[EVENT_ID_SIZE];
+    bool is_to_be_read_anew;         /* from its start; a read under way is not the one */
     struct push_event *events;       /* hash by id: all in memory */
     struct push_event_list done;     /* wait for their deletion to be sent */
     struct push_event_list deleting; /* deletion under way, in the order of the commands */

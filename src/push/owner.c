@@ -147,7 +147,7 @@ static void own(struct partition *partition, struct str fence)
     partition->state = PARTITION_OWNED;
     /* from when the claim was sent */
     partition->lease_until_ms += partition->push->core->settings->lease_ms;
-    memcpy(partition->last_id, "0-0", 4);
+    partition->is_to_be_read_anew = true;
     count_owned(partition->push->owner);
 }
 

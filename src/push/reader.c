@@ -87,8 +87,10 @@ static void take_stream(struct reader *reader, const redisReply *stream)
     struct partition *partition =
         partition_of_stream(reader->push, redis_reply_str(redis_reply_at(stream, 0)));
 
-    /* It may have been lost or released since the read was sent. */
-    if (!partition || !entries || partition->state != PARTITION_OWNED)
+    /* It may have been lost, or released, or even come back since the read was sent: then what was
+     * read would stand behind what is still to be read. */
+    if (!partition || !entries || partition->state != PARTITION_OWNED ||
+        partition->is_to_be_read_anew)
         return;
     for (size_t n = 0; n < entries->elements; n++)
         take_entry(partition, redis_reply_at(entries, n));
@@ -150,10 +152,15 @@ static void read_more(struct reader *reader)
                                 STR(READ_BLOCK), STR("STREAMS")},
            6 * sizeof(*argv));
     for (uint32_t i = 0, n = 0; i < count; i++) {
-        if (push->partitions[i].state == PARTITION_OWNED) {
-            argv[6 + n] = key_events(&keys[n], i);
-            argv[6 + streams + n++] = str_of(push->partitions[i].last_id);
-        }
+        struct partition *partition = &push->partitions[i];
+
+        if (partition->state != PARTITION_OWNED)
+            continue;
+        if (partition->is_to_be_read_anew)
+            memcpy(partition->last_id, "0-0", 4);
+        partition->is_to_be_read_anew = false;
+        argv[6 + n] = key_events(&keys[n], i);
+        argv[6 + streams + n++] = str_of(partition->last_id);
     }
     reader->is_reading = true;
     redis_command(reader->redis, 6 + 2 * streams, argv, streams_read, reader);
@@ -172,7 +179,7 @@ void reader_start(struct reader *reader)
     struct push *push = reader->push;
 
     for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++)
-        memcpy(push->partitions[i].last_id, "0-0", 4);
+        push->partitions[i].is_to_be_read_anew = true;
     reader->is_running = true;
     read_more(reader);
 }

@@ -5,113 +5,17 @@ acknowledged must arrive, per device in order; duplicates may, with the same id.
 
 import os
 import signal
-import threading
 import time
 
 import pytest
 
 from helpers.errors import DEVICE_INTERNAL, INTERNAL, expect_refusal
-from helpers.http import Client
+from helpers.load import Load
 from helpers.nouns import DEVICES, SUBSCRIPTIONS
 from helpers.waiting import wait_until
 
 
 REPORT = {"services": [{"service_id": "Flow", "properties": {"n": 1}}]}
-
-
-class Load:
-    """
-    Devices that report 0, 1, 2 ... each, over a few client threads. A report that was not
-    acknowledged is sent again, as real devices do, until it is.
-    """
-
-    def __init__(self, platform, application, receiver, devices=20, reports=100, threads=4):
-        self.platform = platform
-        self.receiver = receiver
-        self.reports = reports
-        self.devices = [application.register_device() for _ in range(devices)]
-        for device in self.devices:
-            device.login()
-        application.subscribe("deviceDataChanged", receiver.url("/data"))
-        self.acknowledged = 0
-        self.refusals = set()
-        self.faults = []
-        self.changed = threading.Condition()
-        self.threads = [
-            threading.Thread(target=self._run, args=(self.devices[n::threads],), daemon=True)
-            for n in range(threads)]
-
-    def start(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def _run(self, devices):
-        try:
-            client = None
-            for n in range(self.reports):
-                for device in devices:
-                    client = self._report_until_acknowledged(client, device, n)
-        except Exception as fault:  # told by finish()
-            self.faults.append(fault)
-            with self.changed:
-                self.changed.notify_all()
-
-    def _report_until_acknowledged(self, client, device, n):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if client is None:
-                    client = Client(self.platform.device_address, timeout=15)
-                response = device.try_report({"n": n}, client=client)
-            except (OSError, AssertionError, KeyError, ValueError):
-                client = None  # it is being killed, or has just started
-                time.sleep(0.02)
-                continue
-            except Exception:  # half an answer: http.client has many words for it
-                client = None
-                continue
-            if response.status == 200:
-                with self.changed:
-                    self.acknowledged += 1
-                    self.changed.notify_all()
-                return client
-            self.refusals.add((response.status, response.json["error_code"]))
-            time.sleep(0.02)
-        raise AssertionError("a report was not acknowledged within a minute")
-
-    def wait_for_acknowledged(self, count):
-        with self.changed:
-            assert self.changed.wait_for(lambda: self.acknowledged >= count or self.faults, 60)
-
-    def finish(self):
-        for thread in self.threads:
-            thread.join(120)
-            assert not thread.is_alive()
-        assert not self.faults, self.faults
-        assert self.acknowledged == self.reports * len(self.devices)
-
-    def expect_everything_in_order(self):
-        wanted = {(d.id, n) for d in self.devices for n in range(self.reports)}
-        missing = set(wanted)
-        seen = 0
-
-        def all_arrived():
-            nonlocal seen
-            requests = self.receiver.requests()
-            for request in requests[seen:]:
-                told = request.json
-                missing.discard((told["deviceId"], told["service"]["data"]["n"]))
-            seen = len(requests)
-            return not missing
-        wait_until(all_arrived, "every acknowledged report", 60)
-        first_arrivals = {}
-        for request in self.receiver.requests():
-            first_arrivals.setdefault(request.notify_id, request)
-        for device in self.devices:
-            values = [r.json["service"]["data"]["n"] for r in first_arrivals.values()
-                      if r.json["deviceId"] == device.id]
-            assert values == sorted(values)
 
 
 # --- the server

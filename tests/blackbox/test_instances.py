@@ -1,0 +1,172 @@
+"""
+Several instances on one Redis: they share the partitions, any of them answers everything, and what
+one of them held when it died or fell asleep is taken over by the others. Nothing acknowledged is lost;
+duplicates come only of crashes.
+"""
+
+import random
+import signal
+
+import pytest
+
+from helpers.errors import TOKEN_INVALID, expect_refusal
+from helpers.load import Load
+from helpers.nouns import Application
+from helpers.waiting import wait_until
+
+PARTITIONS = 64
+
+
+class Cluster:
+    """Instances behind something like a load balancer: each new connection goes to any live one."""
+
+    def __init__(self, start_platform, redis, size):
+        self.members = [
+            start_platform(redis=redis, partition__lease="1s", partition__heartbeat="100ms",
+                           cache__life="200ms") for _ in range(size)]
+        self.alive = list(self.members)
+        self.wait_until_shared()
+
+    @property
+    def device_address(self):
+        return random.choice(self.alive).device_address
+
+    def owned(self):
+        return [int(one.metric("partitions_owned")) for one in self.alive]
+
+    def wait_until_shared(self):
+        """All partitions have an owner, and each live instance has some."""
+        wait_until(lambda: sum(self.owned()) == PARTITIONS and min(self.owned()) > 0,
+                   "the partitions to be shared out")
+
+    def kill(self, member):
+        self.alive.remove(member)
+        member.kill()
+
+    def start(self, member):
+        member.start()
+        self.alive.append(member)
+
+    def restart(self, member):
+        self.alive.remove(member)
+        assert member.stop() == 0
+        self.start(member)
+
+
+@pytest.fixture
+def cluster(start_redis, start_platform):
+    redis = start_redis()
+    return lambda size=2: Cluster(start_platform, redis, size)
+
+
+def at(application, platform):
+    """The same application, spoken to at another instance."""
+    return Application(platform, {"appId": application.id, "secret": application.secret,
+                                  "name": application.name})
+
+
+def owners(platform):
+    response = platform.admin("GET", "/admin/v1/partitions")
+    assert response.status == 200, response
+    return [one["owner"] for one in response.json["partitions"]]
+
+
+def test_each_partition_has_one_owner_and_each_instance_some(cluster):
+    instances = cluster(3)
+    listed = instances.members[0].admin("GET", "/admin/v1/instances").json["instances"]
+    assert len(listed) == 3 and [one["self"] for one in listed].count(True) == 1
+    told = owners(instances.members[0])
+    assert set(told) == {one["id"] for one in listed}
+    assert sorted(map(told.count, set(told))) == sorted(instances.owned())
+
+
+def test_what_one_instance_did_the_others_know(cluster, receiver):
+    one, other = cluster().members
+    here = one.application()
+    there = at(here, other)
+    token = here.login()
+    assert there.try_probe(token).status == 200
+    device = here.register_device()
+    here.subscribe("deviceDataChanged", receiver.url("/data"))
+    device.login()
+    device.platform = other
+    wait_until(lambda: [s["callbackUrl"] for s in there.get(
+        "/iocm/app/sub/v1.2.0/subscriptions").json["subscriptions"]], "the subscription", 2)
+    device.report({"n": 1})
+    assert receiver.wait_for_one("/data").json["service"]["data"] == {"n": 1}
+
+
+def test_a_token_that_ended_at_one_instance_ends_at_the_others(cluster):
+    one, other = cluster().members
+    here = one.application()
+    there = at(here, other)
+    token = here.login()
+    assert there.try_probe(token).status == 200
+    assert one.api("POST", "/iocm/app/sec/v1.1.0/logout", {"accessToken": token}).status == 204
+    response = wait_until(
+        lambda: (r := there.try_probe(token)).status != 200 and r, "the end of the token", 2)
+    expect_refusal(response, TOKEN_INVALID)
+
+
+def test_a_rolling_restart_under_load_loses_and_repeats_nothing(cluster, receiver):
+    instances = cluster()
+    load = Load(instances, instances.members[0].application(), receiver, devices=10, reports=60)
+    load.start()
+    for count, member in zip((100, 300), instances.members):
+        load.wait_for_acknowledged(count)
+        instances.restart(member)
+        instances.wait_until_shared()
+    load.finish()
+    load.expect_everything_in_order()
+    ids = [r.notify_id for r in receiver.requests()]
+    assert len(ids) == len(set(ids))
+
+
+def test_no_acknowledged_report_is_lost_when_instances_are_killed(cluster, receiver):
+    instances = cluster(3)
+    load = Load(instances, instances.members[0].application(), receiver, devices=20, reports=60)
+    load.start()
+    for count in (200, 500, 800):
+        load.wait_for_acknowledged(count)
+        victim = random.choice(instances.alive)
+        instances.kill(victim)
+        wait_until(lambda: sum(instances.owned()) == PARTITIONS, "the others to take over")
+        instances.start(victim)
+    load.finish()
+    load.expect_everything_in_order()
+
+
+def test_an_instance_that_slept_through_its_lease_is_refused(cluster, receiver):
+    instances = cluster()
+    sleeper, other = instances.members
+    application = other.application()
+    receiver.answers(then=200)
+    load = Load(instances, application, receiver, devices=10, reports=60).start()
+    load.wait_for_acknowledged(100)
+    instances.alive.remove(sleeper)
+    sleeper.process.send_signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: sum(instances.owned()) == PARTITIONS, "the other to take over")
+    finally:
+        sleeper.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: sleeper.metric("lease_losses_total") > 0, "the sleeper to notice")
+    instances.alive.append(sleeper)
+    instances.wait_until_shared()
+    load.finish()
+    load.expect_everything_in_order()
+
+
+def test_deliveries_that_are_paused_wait_at_every_instance(cluster, receiver):
+    instances = cluster()
+    one, other = instances.members
+    application = one.application()
+    application.subscribe("deviceDataChanged", receiver.url("/data"))
+    devices = [application.register_device() for _ in range(8)]
+    assert one.ctl("delivery", "pause").returncode == 0
+    other.wait_for_log("deliveries=paused")
+    for device in devices:
+        device.report({"n": 1})
+    assert receiver.requests("/data") == []
+    assert other.ctl("delivery", "resume").returncode == 0
+    told = {r.json["deviceId"] for r in receiver.wait_for(len(devices), "/data")}
+    assert told == {device.id for device in devices}
