@@ -75,9 +75,12 @@ def test_each_partition_has_one_owner_and_each_instance_some(cluster):
     instances = cluster(3)
     listed = instances.members[0].admin("GET", "/admin/v1/instances").json["instances"]
     assert len(listed) == 3 and [one["self"] for one in listed].count(True) == 1
-    told = owners(instances.members[0])
-    assert set(told) == {one["id"] for one in listed}
-    assert sorted(map(told.count, set(told))) == sorted(instances.owned())
+    names = {one["id"] for one in listed}
+    # A partition that is being handed over has no owner for a moment.
+    told = wait_until(lambda: (t := owners(instances.members[0])) and set(t) == names and t,
+                      "an owner of each partition")
+    wait_until(lambda: sorted(map(told.count, names)) == sorted(instances.owned()),
+               "the instances to say the same")
 
 
 def test_what_one_instance_did_the_others_know(cluster, receiver):
