@@ -97,6 +97,8 @@ core_sources = \
     src/core/app_list.c \
     src/core/core.c \
     src/core/core.h \
+    src/core/deadletter.c \
+    src/core/deadletter.h \
     src/core/deployment.c \
     src/core/deployment.h \
     src/core/device.c \
@@ -128,17 +130,27 @@ push_sources = \
     src/push/delivery.h \
     src/push/dispatch.c \
     src/push/endpoint.c \
+    src/push/inspect.c \
     src/push/lane.c \
+    src/push/latency.c \
+    src/push/latency.h \
     src/push/notification.h \
+    src/push/outcome.c \
     src/push/owner.c \
+    src/push/park.c \
+    src/push/park.h \
     src/push/push.c \
     src/push/push.h \
     src/push/reader.c \
     src/push/render_v1.c \
     src/push/result.c \
     src/push/result.h \
+    src/push/share.c \
+    src/push/stream.c \
+    src/push/switches.c \
     src/push/target.c \
-    src/push/timers.c
+    src/push/timers.c \
+    src/push/unpark.c
 
 api_sources =
 
@@ -159,8 +171,11 @@ admin_sources = \
     src/admin/admin.h \
     src/admin/apps.c \
     src/admin/apps.h \
+    src/admin/deadletters.c \
     src/admin/delivery.c \
-    src/admin/delivery.h
+    src/admin/delivery.h \
+    src/admin/deployment.c \
+    src/admin/deployment.h
 
 daemon_sources = \
     src/instance.c \
@@ -180,6 +195,7 @@ ctl_sources = \
     src/ctl/client.c \
     src/ctl/client.h \
     src/ctl/ctl.h \
+    src/ctl/delivery.c \
     src/ctl/show.c \
     src/ctl/show.h \
     src/ctl/status.c \
@@ -190,6 +206,10 @@ lua_scripts = \
     src/store/lua/acknowledge.lua \
     src/store/lua/app_change.lua \
     src/store/lua/app_delete.lua \
+    src/store/lua/breaker_down.lua \
+    src/store/lua/breaker_due.lua \
+    src/store/lua/breaker_probe.lua \
+    src/store/lua/breakers_read.lua \
     src/store/lua/child_add.lua \
     src/store/lua/claim.lua \
     src/store/lua/device_create.lua \
@@ -205,11 +225,15 @@ lua_scripts = \
     src/store/lua/lease_renew.lua \
     src/store/lua/node_release.lua \
     src/store/lua/node_reserve.lua \
+    src/store/lua/park.lua \
+    src/store/lua/park_drop.lua \
+    src/store/lua/pause_url.lua \
     src/store/lua/report.lua \
     src/store/lua/subscribe.lua \
     src/store/lua/token_issue.lua \
     src/store/lua/token_revoke.lua \
     src/store/lua/unclaim.lua \
+    src/store/lua/unpark.lua \
     src/store/lua/unsubscribe.lua
 
 unit_tests = \
@@ -235,6 +259,8 @@ unit_tests = \
     tests/unit/net/resolver_test \
     tests/unit/net/tls_client_test \
     tests/unit/push/breaker_test \
+    tests/unit/push/latency_test \
+    tests/unit/push/park_test \
     tests/unit/push/render_v1_test \
     tests/unit/push/result_test \
     tests/unit/settings_test \

@@ -18,6 +18,7 @@
 static const struct ctl_command *const tables[] = {
     ctl_app_commands,
     ctl_status_commands,
+    ctl_delivery_commands,
 };
 
 /* All commands, one after the other; NULL behind the last. */
@@ -193,7 +194,8 @@ static const struct ctl_command *find_command(char **words, int count, char ***a
         if (command->verb && (!verb || strcmp(command->verb, verb) != 0))
             continue;
         given = count - (command->verb ? 2 : 1);
-        if (given != command->argument_count) {
+        if (given < command->argument_count ||
+            given > command->argument_count + command->optional_count) {
             ctl_complain("usage: iotpushctl %s%s%s %s", noun, command->verb ? " " : "",
                          command->verb ? command->verb : "", command->arguments);
             return NULL;
@@ -280,59 +282,93 @@ static struct client *connect_client(struct arena *arena, const struct options *
 
 /* --- options */
 
+/* Those that belong to certain commands stand behind the others, in the order of enum ctl_option. */
+enum { OPTION_TOKEN_FILE = 256, OPTION_JSON, OPTION_VERSION, OPTION_OF_COMMANDS };
+static const struct option known_options[] = {
+    {"socket", required_argument, NULL, 's'},
+    {"url", required_argument, NULL, 'u'},
+    {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"quiet", no_argument, NULL, 'q'},
+    {"yes", no_argument, NULL, 'y'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"cascade", no_argument, NULL, OPTION_OF_COMMANDS + CTL_CASCADE},
+    {"app", required_argument, NULL, OPTION_OF_COMMANDS + CTL_APP},
+    {"failing", no_argument, NULL, OPTION_OF_COMMANDS + CTL_FAILING},
+    {"all", no_argument, NULL, OPTION_OF_COMMANDS + CTL_ALL},
+    {0},
+};
+
+static const char *name_of_option(int value)
+{
+    const struct option *option = known_options;
+
+    while (option->name && option->val != value)
+        option++;
+    return option->name;
+}
+
+/* false: getopt has said what is wrong. */
+static bool take_option(int option, struct options *options, struct ctl *ctl)
+{
+    switch (option) {
+    case 's':
+        options->socket = optarg;
+        return true;
+    case 'u':
+        options->url = optarg;
+        return true;
+    case OPTION_TOKEN_FILE:
+        options->token_file = optarg;
+        return true;
+    case OPTION_JSON:
+        ctl->wants_json = true;
+        return true;
+    case 'q':
+        ctl->is_quiet = true;
+        return true;
+    case 'y':
+        ctl->has_yes = true;
+        return true;
+    case 'h':
+        options->wants_help = true;
+        return true;
+    case OPTION_VERSION:
+        options->wants_version = true;
+        return true;
+    default:
+        if (option < OPTION_OF_COMMANDS)
+            return false;
+        ctl->options[option - OPTION_OF_COMMANDS] = optarg ? optarg : "";
+        return true;
+    }
+}
+
 static bool parse_options(int argc, char **argv, struct options *options, struct ctl *ctl)
 {
-    enum { OPTION_TOKEN_FILE = 256, OPTION_JSON, OPTION_CASCADE, OPTION_VERSION };
-    static const struct option known[] = {
-        {"socket", required_argument, NULL, 's'},
-        {"url", required_argument, NULL, 'u'},
-        {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
-        {"json", no_argument, NULL, OPTION_JSON},
-        {"quiet", no_argument, NULL, 'q'},
-        {"yes", no_argument, NULL, 'y'},
-        {"cascade", no_argument, NULL, OPTION_CASCADE},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, OPTION_VERSION},
-        {0},
-    };
     int option;
 
-    while ((option = getopt_long(argc, argv, "s:u:qyh", known, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            options->socket = optarg;
-            break;
-        case 'u':
-            options->url = optarg;
-            break;
-        case OPTION_TOKEN_FILE:
-            options->token_file = optarg;
-            break;
-        case OPTION_JSON:
-            ctl->wants_json = true;
-            break;
-        case 'q':
-            ctl->is_quiet = true;
-            break;
-        case 'y':
-            ctl->has_yes = true;
-            break;
-        case OPTION_CASCADE:
-            ctl->has_cascade = true;
-            break;
-        case 'h':
-            options->wants_help = true;
-            break;
-        case OPTION_VERSION:
-            options->wants_version = true;
-            break;
-        default: /* getopt has said what is wrong */
+    while ((option = getopt_long(argc, argv, "s:u:qyh", known_options, NULL)) != -1) {
+        if (!take_option(option, options, ctl))
             return false;
-        }
     }
     if (options->socket && options->url) {
         ctl_complain("-s and -u exclude each other");
         return false;
+    }
+    return true;
+}
+
+static bool options_belong(const struct ctl *ctl, const struct ctl_command *command)
+{
+    for (int i = 0; i < CTL_OPTION_COUNT; i++) {
+        if (ctl->options[i] && !(command->options & CTL_TAKES(i))) {
+            ctl_complain("--%s does not belong to %s%s%s", name_of_option(OPTION_OF_COMMANDS + i),
+                         command->noun, command->verb ? " " : "",
+                         command->verb ? command->verb : "");
+            return false;
+        }
     }
     return true;
 }
@@ -358,10 +394,8 @@ static enum ctl_exit run(struct ctl *ctl, const struct options *options, char **
     command = find_command(words, count, &arguments);
     if (!command)
         return CTL_USAGE;
-    if (ctl->has_cascade && !command->takes_cascade) {
-        ctl_complain("--cascade belongs to app delete");
+    if (!options_belong(ctl, command))
         return CTL_USAGE;
-    }
     ctl->client = connect_client(ctl->arena, options);
     if (!ctl->client)
         return CTL_USAGE;

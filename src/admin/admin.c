@@ -4,6 +4,7 @@
 #include "base/metric.h"
 #include "admin/apps.h"
 #include "admin/delivery.h"
+#include "admin/deployment.h"
 
 /* ---- errors ---- */
 
@@ -142,8 +143,9 @@ static const struct route status_routes[] = {
 
 static const char *const prefixes[] = {"/", NULL};
 static const struct route *const all_tables[] = {health_routes, status_routes, admin_app_routes,
+                                                 admin_deployment_routes,
                                                  admin_delivery_routes,
-                                                 NULL};
+                                                 admin_deadletter_routes, NULL};
 static const struct route *const health_tables[] = {health_routes, NULL};
 
 struct http_api admin_socket_api = {

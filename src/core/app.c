@@ -299,11 +299,13 @@ void app_delete(struct core *core, struct str app_id, app_done_cb cb, void *arg)
 {
     struct change *change = change_new(core, app_id, arg);
     struct str id = str_of(change->id);
-    struct key app, nodes, devices, subscriptions, index;
+    struct key app, nodes, devices, subscriptions, index, breakers;
     struct str keys[] = {key_app(&app, id), key_app_devices(&devices, id),
                          key_app_nodes(&nodes, id), key_app_subscriptions(&subscriptions, id),
-                         key_app_subscription_index(&index, id)};
+                         key_app_subscription_index(&index, id),
+                         key_app_breakers(&breakers, id)};
 
     change->done_cb = cb;
-    redis_script(core->redis, &script_app_delete, 5, keys, 0, NULL, app_removed, change);
+    redis_script(core->redis, &script_app_delete, sizeof(keys) / sizeof(*keys), keys, 0, NULL,
+                 app_removed, change);
 }

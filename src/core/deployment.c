@@ -1,9 +1,11 @@
 #include "core/deployment.h"
 
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/mem.h"
 #include "core/event.h"
 #include "store/keys.h"
+#include "store/scripts_gen.h"
 #include <stdlib.h>
 
 /* ---- instances ---- */
@@ -140,52 +142,82 @@ void deployment_partitions(struct core *core, struct arena *arena, deployment_pa
 
 /* ---- holding deliveries back ---- */
 
-struct pause {
-    bool value;
+#define PAUSED          "paused"
+#define PAUSED_URL      "paused " /* and the URL */
+#define OTHER_FACTS_MAX 16
+
+struct switching {
+    struct core *core;
+    deployment_switches_cb read_cb;
     deployment_done_cb cb;
     void *arg;
 };
 
-static struct pause *pause_new(bool value, deployment_done_cb cb, void *arg)
+static struct switching *switching_new(struct core *core, void *arg)
 {
-    struct pause *pause = xcalloc(1, sizeof(*pause));
+    struct switching *switching = xcalloc(1, sizeof(*switching));
 
-    *pause = (struct pause){value, cb, arg};
-    return pause;
+    switching->core = core;
+    switching->arg = arg;
+    return switching;
 }
 
-static void pause_written(enum redis_status status, const redisReply *reply, void *arg)
+static void switches_read(enum redis_status status, const redisReply *reply, void *arg)
 {
-    struct pause *pause = arg;
+    struct switching *switching = arg;
+    struct deployment_switches switches = {0};
+    struct str *urls = NULL;
 
-    (void)reply;
-    pause->cb(core_error_of(status), pause->value, pause->arg);
-    free(pause);
+    if (status == REDIS_DONE) {
+        urls = xcalloc(reply->elements / 2 + 1, sizeof(*urls));
+        switches.is_paused = str_eq(redis_reply_field(reply, PAUSED), STR("1"));
+        for (size_t i = 0; i < reply->elements; i += 2) {
+            struct str field = redis_reply_str(redis_reply_at(reply, i));
+
+            if (str_starts_with(field, STR(PAUSED_URL)))
+                urls[switches.paused_url_count++] =
+                    str_n(field.p + sizeof(PAUSED_URL) - 1, field.len - sizeof(PAUSED_URL) + 1);
+        }
+        switches.paused_urls = urls;
+    }
+    switching->read_cb(core_error_of(status), &switches, switching->arg);
+    free(urls);
+    free(switching);
 }
 
-void deployment_set_paused(struct core *core, bool is_paused, deployment_done_cb cb, void *arg)
+void deployment_read_switches(struct core *core, deployment_switches_cb cb, void *arg)
 {
+    struct switching *switching = switching_new(core, arg);
     struct key key;
 
-    redis_command(core->redis, 4,
-                  (struct str[]){STR("HSET"), key_deployment(&key), STR("paused"),
-                                 is_paused ? STR("1") : STR("0")},
-                  pause_written, pause_new(is_paused, cb, arg));
+    switching->read_cb = cb;
+    redis_command(core->redis, 2, (struct str[]){STR("HGETALL"), key_deployment(&key)},
+                  switches_read, switching);
 }
 
-static void pause_read(enum redis_status status, const redisReply *reply, void *arg)
+static void switch_written(enum redis_status status, const redisReply *reply, void *arg)
 {
-    struct pause *pause = arg;
+    struct switching *switching = arg;
+    enum error error = core_error_of(status);
 
-    pause->cb(core_error_of(status), redis_reply_is(reply, "1"), pause->arg);
-    free(pause);
+    if (!error && redis_reply_i64(reply) == 0)
+        error = ERR_BAD_REQUEST;
+    switching->cb(error, switching->arg);
+    free(switching);
 }
 
-void deployment_is_paused(struct core *core, deployment_done_cb cb, void *arg)
+void deployment_set_paused(struct core *core, struct str url, bool is_paused,
+                           deployment_done_cb cb, void *arg)
 {
+    struct switching *switching = switching_new(core, arg);
+    char *field = url.p ? xasprintf(PAUSED_URL "%.*s", STR_ARG(url)) : xstrdup(PAUSED);
+    struct decimal most;
     struct key key;
 
-    redis_command(core->redis, 3,
-                  (struct str[]){STR("HGET"), key_deployment(&key), STR("paused")}, pause_read,
-                  pause_new(false, cb, arg));
+    switching->cb = cb;
+    redis_script(core->redis, &script_pause_url, 1, (struct str[]){key_deployment(&key)}, 3,
+                 (struct str[]){str_of(field), is_paused ? STR("1") : STR("0"),
+                                decimal_str(&most, DEPLOYMENT_PAUSED_URLS_MAX + OTHER_FACTS_MAX)},
+                 switch_written, switching);
+    free(field);
 }

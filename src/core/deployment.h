@@ -26,7 +26,6 @@ typedef void (*deployment_instances_cb)(enum error error,
 typedef void (*deployment_partitions_cb)(enum error error,
                                          const struct deployment_partition *partitions,
                                          size_t count, void *arg);
-typedef void (*deployment_done_cb)(enum error error, bool value, void *arg);
 
 /* The arena lives until the callback. */
 void deployment_instances(struct core *core, struct arena *arena, deployment_instances_cb cb,
@@ -34,9 +33,22 @@ void deployment_instances(struct core *core, struct arena *arena, deployment_ins
 void deployment_partitions(struct core *core, struct arena *arena, deployment_partitions_cb cb,
                            void *arg);
 
-/* All instances stop sending (events stay in Redis, and get older) until it is taken back; they
- * notice within a second. */
-void deployment_set_paused(struct core *core, bool is_paused, deployment_done_cb cb, void *arg);
-void deployment_is_paused(struct core *core, deployment_done_cb cb, void *arg);
+/* What operators hold back. All instances stop sending (all, or to these callback URLs; events stay in
+ * Redis, and get older) until it is taken back; they notice within a second. */
+struct deployment_switches {
+    bool is_paused; /* everything */
+    const struct str *paused_urls;
+    size_t paused_url_count;
+};
+typedef void (*deployment_switches_cb)(enum error error,
+                                       const struct deployment_switches *switches, void *arg);
+typedef void (*deployment_done_cb)(enum error error, void *arg);
+
+/* The switches are valid during the callback. */
+void deployment_read_switches(struct core *core, deployment_switches_cb cb, void *arg);
+/* url: STR_NONE = everything. ERR_BAD_REQUEST when DEPLOYMENT_PAUSED_URLS_MAX are paused already. */
+#define DEPLOYMENT_PAUSED_URLS_MAX 1000
+void deployment_set_paused(struct core *core, struct str url, bool is_paused,
+                           deployment_done_cb cb, void *arg);
 
 #endif

@@ -78,6 +78,13 @@ bool subscription_type_is_management(struct str type)
     return i < TYPE_COUNT && types[i].is_management;
 }
 
+bool subscription_url_is_url(struct str text)
+{
+    struct url url;
+
+    return url_parse(text, &url);
+}
+
 bool subscription_url_is_legal(const struct core *core, struct str text)
 {
     struct url url;

@@ -36,6 +36,9 @@ bool subscription_type_is_management(struct str type);
 /* May pushes go there? Syntax, policy, and the two switches of the settings. */
 bool subscription_url_is_legal(const struct core *core, struct str url);
 
+/* Syntax alone: may it have been subscribed once? */
+bool subscription_url_is_url(struct str url);
+
 typedef void (*subscriptions_cb)(enum error error, struct subscriptions *subscriptions,
                                  void *arg);
 

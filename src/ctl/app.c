@@ -202,26 +202,34 @@ static void report_change(struct ctl *ctl, const struct json *app, const char *s
     }
 }
 
-static enum ctl_exit delete (struct ctl *ctl, char **arguments) {
-    const char *cascade = ctl->has_cascade ? "?cascade=true" : ""; const struct json * app;
+static const char *delete_question(struct ctl *ctl, const struct json *app)
+{
+    const char *cascade = "";
+
+    if (ctl->options[CTL_CASCADE])
+        cascade = arena_printf(ctl->arena, " with its %.*s devices and its subscriptions",
+                               STR_ARG(show_number(app, "devices")));
+    return arena_printf(ctl->arena, "Delete application %.*s (%.*s)%s?",
+                        STR_ARG(json_get_str(app, "name")), STR_ARG(json_get_str(app, "appId")),
+                        cascade);
+}
+
+static enum ctl_exit delete_app(struct ctl *ctl, char **arguments)
+{
+    const char *cascade = ctl->options[CTL_CASCADE] ? "?cascade=true" : "";
+    const struct json *app;
     struct client_answer answer;
-    struct str devices;
     enum ctl_exit result = find_app(ctl, arguments[0], &app);
 
-    if (result != CTL_DONE) return result;
-    devices = show_number(app, "devices");
-    if (!ctl_confirm(ctl, arena_printf(ctl->arena, "Delete application %.*s (%.*s)%s%.*s%s?",
-                                       STR_ARG(json_get_str(app, "name")),
-                                       STR_ARG(json_get_str(app, "appId")),
-                                       ctl->has_cascade ? " with its " : "",
-                                       ctl->has_cascade ? (int)devices.len : 0,
-                                       devices.p ? devices.p : "",
-                                       ctl->has_cascade ? " devices and its subscriptions"
-                                                        : ""))) return CTL_REFUSED;
+    if (result != CTL_DONE)
+        return result;
+    if (!ctl_confirm(ctl, delete_question(ctl, app)))
+        return CTL_REFUSED;
     result = client_request(ctl->client, ctl->arena, "DELETE",
                             app_path(ctl, json_get_str(app, "appId"), cascade), NULL, false,
                             &answer);
-    if (result == CTL_DONE) report_change(ctl, app, "deleted");
+    if (result == CTL_DONE)
+        report_change(ctl, app, "deleted");
     return result;
 }
 
@@ -269,15 +277,15 @@ static enum ctl_exit reset_secret(struct ctl *ctl, char **arguments)
 }
 
 const struct ctl_command ctl_app_commands[] = {
-    {"app", "create", "NAME", 1, false, create,
+    {"app", "create", "NAME", 1, 0, 0, create,
      "makes an application and shows its id and its secret, once"},
-    {"app", "list", "", 0, false, list, "all applications"},
-    {"app", "show", "APP", 1, false, show, "one application"},
-    {"app", "delete", "APP [--cascade]", 1, true, delete,
+    {"app", "list", "", 0, 0, 0, list, "all applications"},
+    {"app", "show", "APP", 1, 0, 0, show, "one application"},
+    {"app", "delete", "APP [--cascade]", 1, 0, CTL_TAKES(CTL_CASCADE), delete_app,
      "deletes it; --cascade: its devices as well"},
-    {"app", "freeze", "APP", 1, false, freeze, "refuses its logins and its tokens from now on"},
-    {"app", "unfreeze", "APP", 1, false, unfreeze, "takes the freeze back"},
-    {"app", "reset-secret", "APP", 1, false, reset_secret,
+    {"app", "freeze", "APP", 1, 0, 0, freeze, "refuses its logins and its tokens from now on"},
+    {"app", "unfreeze", "APP", 1, 0, 0, unfreeze, "takes the freeze back"},
+    {"app", "reset-secret", "APP", 1, 0, 0, reset_secret,
      "gives it a new secret; the old one stops working"},
     {0},
 };

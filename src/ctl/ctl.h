@@ -17,21 +17,26 @@ enum ctl_exit {
 
 struct client;
 
+/* Options that belong to certain commands. */
+enum ctl_option { CTL_CASCADE, CTL_APP, CTL_FAILING, CTL_ALL, CTL_OPTION_COUNT };
+#define CTL_TAKES(option) (1u << (option))
+
 struct ctl {
     struct client *client;
     struct arena *arena; /* lives as long as the command */
     bool wants_json;
     bool is_quiet; /* values only: no headings, no remarks */
     bool has_yes;
-    bool has_cascade;
+    const char *options[CTL_OPTION_COUNT]; /* value, "" for one without; NULL: not given */
 };
 
 struct ctl_command {
     const char *noun;
     const char *verb;      /* NULL: the noun is the whole command */
     const char *arguments; /* for the help: "NAME" */
-    int argument_count;
-    bool takes_cascade;
+    int argument_count;    /* that are needed */
+    int optional_count;    /* and may follow; NULL when they don't */
+    unsigned options;      /* CTL_TAKES(...) | ... */
     enum ctl_exit (*run)(struct ctl *ctl, char **arguments);
     const char *help;
 };
@@ -39,6 +44,7 @@ struct ctl_command {
 /* Rows ending in {0}. */
 extern const struct ctl_command ctl_app_commands[];
 extern const struct ctl_command ctl_status_commands[];
+extern const struct ctl_command ctl_delivery_commands[];
 
 /* "iotpushctl: ..." on stderr. */
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

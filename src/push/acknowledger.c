@@ -1,10 +1,11 @@
 /*
- * From memory and the streams out: events whose deliveries are all done are deleted in Redis,
- * collected for a moment and sent as one script per partition, which refuses when the lease was lost.
- * An event stays in memory until its deletion is confirmed; after a lost connection the same ids are
+ * From memory and the streams out: entries whose deliveries are all done are deleted in Redis,
+ * collected for a moment and sent as one script per stream, which refuses when the lease was lost.
+ * An entry stays in memory until its deletion is confirmed; after a lost connection the same ids are
  * sent again.
  */
 #include "push/delivery.h"
+#include "push/park.h"
 
 #include "base/mem.h"
 #include "store/keys.h"
@@ -17,24 +18,15 @@
 struct acknowledger {
     struct push *push;
     struct event *timer;
+    struct stream_list dirty; /* with entries in `done` */
+    size_t batches;           /* under way */
 };
 
 struct batch {
-    struct partition *partition;
+    struct stream *stream;
     char fence[FENCE_SIZE];
     size_t count; /* from the head of `deleting`: replies come in order */
 };
-
-void event_free_memory(struct push_event *event)
-{
-    struct partition *partition = event->partition;
-
-    if (!event->is_forgotten) /* it left the table then */
-        HASH_DEL(partition->events, event);
-    event->push->event_count--;
-    free(event);
-    owner_partition_emptied(partition);
-}
 
 static void schedule(struct acknowledger *acknowledger)
 {
@@ -44,67 +36,123 @@ static void schedule(struct acknowledger *acknowledger)
         event_add(acknowledger->timer, &pause);
 }
 
+static void make_dirty(struct acknowledger *acknowledger, struct stream *stream)
+{
+    if (!stream->is_dirty)
+        TAILQ_INSERT_TAIL(&acknowledger->dirty, stream, in_dirty);
+    stream->is_dirty = true;
+    schedule(acknowledger);
+}
+
+static void make_clean(struct acknowledger *acknowledger, struct stream *stream)
+{
+    if (stream->is_dirty)
+        TAILQ_REMOVE(&acknowledger->dirty, stream, in_dirty);
+    stream->is_dirty = false;
+}
+
+/* ---- answers ---- */
+
 /* A batch's events leave `deleting` one by one from its head. */
+static void take_out(struct batch *batch, bool is_over)
+{
+    struct stream *stream = batch->stream;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        struct push_event *event = TAILQ_FIRST(&stream->deleting);
+
+        TAILQ_REMOVE(&stream->deleting, event, link);
+        if (is_over || event->is_forgotten)
+            event_free_memory(event);
+        else
+            TAILQ_INSERT_TAIL(&stream->done, event, link);
+    }
+}
+
+/* The event stream's script answers 1, a park's {bytes, entries}; both 0 when the lease is lost. */
+static bool is_deletion(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ARRAY || redis_reply_i64(reply) == 1;
+}
+
 static void batch_answered(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct batch *batch = arg;
-    struct partition *partition = batch->partition;
+    struct stream *stream = batch->stream;
+    struct partition *partition = stream->partition;
     struct push *push = partition->push;
     bool is_ours = strcmp(batch->fence, partition->fence) == 0;
-    bool is_deleted = status == REDIS_DONE && redis_reply_i64(reply) == 1;
+    bool is_deleted = status == REDIS_DONE && is_deletion(reply);
 
-    for (size_t i = 0; i < batch->count; i++) {
-        struct push_event *event = TAILQ_FIRST(&partition->deleting);
-
-        TAILQ_REMOVE(&partition->deleting, event, link);
-        if (is_deleted || !is_ours || event->is_forgotten)
-            event_free_memory(event);
-        else
-            TAILQ_INSERT_TAIL(&partition->done, event, link);
-    }
+    push->acknowledger->batches--;
+    take_out(batch, is_deleted || !is_ours);
     if (is_ours && status == REDIS_DONE && !is_deleted)
         owner_lost(partition);
-    if (!TAILQ_EMPTY(&partition->done))
-        schedule(push->acknowledger);
+    else if (is_deleted && is_ours && stream->park)
+        park_set_size(stream->park, redis_reply_i64(redis_reply_at(reply, 0)),
+                      redis_reply_i64(redis_reply_at(reply, 1)));
+    if (!TAILQ_EMPTY(&stream->done))
+        make_dirty(push->acknowledger, stream);
     reader_resume(push->reader);
     if (push->is_stopping)
         event_active(push->stop_check, EV_TIMEOUT, 0);
     free(batch);
 }
 
-static void send_batch(struct partition *partition)
+/* ---- sending ---- */
+
+static size_t fill(struct batch *batch, struct str *ids)
 {
-    struct batch *batch = xcalloc(1, sizeof(*batch));
-    struct str args[1 + IDS_MAX];
-    struct key lease, events;
-    struct str keys[] = {key_lease(&lease, partition->number),
-                         key_events(&events, partition->number)};
+    struct stream *stream = batch->stream;
     struct push_event *event;
 
-    batch->partition = partition;
-    memcpy(batch->fence, partition->fence, sizeof(batch->fence));
-    args[0] = str_of(partition->fence);
-    while (batch->count < IDS_MAX && (event = TAILQ_FIRST(&partition->done))) {
-        TAILQ_REMOVE(&partition->done, event, link);
-        TAILQ_INSERT_TAIL(&partition->deleting, event, link);
-        args[1 + batch->count++] = str_of(event->id);
+    while (batch->count < IDS_MAX && (event = TAILQ_FIRST(&stream->done))) {
+        TAILQ_REMOVE(&stream->done, event, link);
+        TAILQ_INSERT_TAIL(&stream->deleting, event, link);
+        ids[batch->count++] = event->id;
     }
-    redis_script(partition->push->core->redis, &script_acknowledge, 2, keys, 1 + batch->count,
-                 args, batch_answered, batch);
+    return batch->count;
+}
+
+static void send_batch(struct stream *stream)
+{
+    struct batch *batch = xcalloc(1, sizeof(*batch));
+    const struct partition *partition = stream->partition;
+    struct push *push = partition->push;
+    struct redis *redis = push->core->redis;
+    struct str args[2 + IDS_MAX] = {str_of(partition->fence)};
+    struct key lease, entries, table;
+    struct str keys[] = {key_lease(&lease, partition->number), STR_NONE, STR_NONE};
+
+    batch->stream = stream;
+    memcpy(batch->fence, partition->fence, sizeof(batch->fence));
+    push->acknowledger->batches++;
+    if (stream->park) {
+        args[1] = str_of(stream->park->target->digest);
+        keys[1] = key_parked(&entries, partition->number, args[1]);
+        keys[2] = key_parked_table(&table, partition->number);
+        redis_script(redis, &script_unpark, 3, keys, 2 + fill(batch, args + 2), args,
+                     batch_answered, batch);
+    } else {
+        keys[1] = key_events(&entries, partition->number);
+        redis_script(redis, &script_acknowledge, 2, keys, 1 + fill(batch, args + 1), args,
+                     batch_answered, batch);
+    }
 }
 
 static void send_all(evutil_socket_t fd, short what, void *arg)
 {
     struct acknowledger *acknowledger = arg;
-    struct push *push = acknowledger->push;
+    struct stream *stream;
 
     (void)fd;
     (void)what;
-    if (!push->partitions || !redis_is_connected(push->core->redis))
+    if (!redis_is_connected(acknowledger->push->core->redis))
         return; /* acknowledger_start sends them after the reconnect */
-    for (uint32_t i = 0; i < push->core->partition_count; i++) {
-        while (!TAILQ_EMPTY(&push->partitions[i].done))
-            send_batch(&push->partitions[i]);
+    while ((stream = TAILQ_FIRST(&acknowledger->dirty))) {
+        make_clean(acknowledger, stream);
+        while (!TAILQ_EMPTY(&stream->done))
+            send_batch(stream);
     }
 }
 
@@ -114,57 +162,24 @@ void event_done(struct push_event *event)
         event_free_memory(event);
         return;
     }
-    TAILQ_INSERT_TAIL(&event->partition->done, event, link);
-    schedule(event->push->acknowledger);
+    TAILQ_INSERT_TAIL(&event->stream->done, event, link);
+    make_dirty(event->push->acknowledger, event->stream);
 }
 
-/* ---- a partition that is not ours any more ---- */
-
-/* It leaves the table at once: should the partition come back to us, it is read anew. */
-static void forget_event(struct push_event *event)
+void acknowledger_forget(struct stream *stream)
 {
-    struct delivery *delivery, *next;
+    struct push_event *event;
 
-    HASH_DEL(event->partition->events, event);
-    event->is_forgotten = true;
-    if (event->is_waiting) {
-        dispatch_forget(event);
-        event_free_memory(event);
-        return;
-    }
-    if (event->pending == 0)
-        return; /* its deletion is under way; the answer frees it */
-    event->pending++; /* it must not end in the middle of this */
-    for (delivery = TAILQ_FIRST(&event->deliveries); delivery; delivery = next) {
-        struct lane *lane = delivery->lane;
-
-        next = TAILQ_NEXT(delivery, in_event);
-        if (lane->state != LANE_IN_FLIGHT || TAILQ_FIRST(&lane->deliveries) != delivery)
-            lane_remove(lane, delivery);
-    }
-    if (--event->pending == 0)
-        event_done(event);
-}
-
-void partition_forget_events(struct partition *partition)
-{
-    struct push_event *event, *next;
-
-    while ((event = TAILQ_FIRST(&partition->done))) {
-        TAILQ_REMOVE(&partition->done, event, link);
+    make_clean(stream->partition->push->acknowledger, stream);
+    while ((event = TAILQ_FIRST(&stream->done))) {
+        TAILQ_REMOVE(&stream->done, event, link);
         event_free_memory(event);
     }
-    HASH_ITER (hh, partition->events, event, next)
-        forget_event(event);
 }
 
 bool acknowledger_is_idle(const struct push *push)
 {
-    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
-        if (!TAILQ_EMPTY(&push->partitions[i].done) || !TAILQ_EMPTY(&push->partitions[i].deleting))
-            return false;
-    }
-    return true;
+    return push->acknowledger->batches == 0 && TAILQ_EMPTY(&push->acknowledger->dirty);
 }
 
 void acknowledger_start(struct acknowledger *acknowledger)
@@ -178,6 +193,7 @@ struct acknowledger *acknowledger_new(struct push *push)
 
     acknowledger->push = push;
     acknowledger->timer = evtimer_new(push->core->base, send_all, acknowledger);
+    TAILQ_INIT(&acknowledger->dirty);
     return acknowledger;
 }
 

@@ -17,7 +17,9 @@ void breaker_init(struct breaker *breaker)
 static bool is_drain_second_full(const struct breaker *breaker,
                                  const struct push_settings *settings, int64_t now_ms)
 {
-    return now_ms - breaker->drain_window_ms < 1000 && breaker->drain_sent >= settings->drain_rate;
+    int64_t rate = settings->drain_rate / (breaker->instances ? breaker->instances : 1);
+
+    return now_ms - breaker->drain_window_ms < 1000 && breaker->drain_sent >= (rate ? rate : 1);
 }
 
 bool breaker_allows(const struct breaker *breaker, const struct push_settings *settings,
@@ -77,6 +79,14 @@ static void probe_is_over(struct breaker *breaker, const struct push_settings *s
             (1 + (now_ms - breaker->next_probe_ms) / settings->probe_interval_ms);
 }
 
+static void start_drain(struct breaker *breaker)
+{
+    breaker->state = BREAKER_DRAIN;
+    breaker->drain_parallel = 1;
+    breaker->drain_window_ms = 0;
+    breaker->drain_sent = 0;
+}
+
 void breaker_succeeded(struct breaker *breaker, bool nothing_waits)
 {
     breaker->fails = 0;
@@ -85,11 +95,26 @@ void breaker_succeeded(struct breaker *breaker, bool nothing_waits)
         if (breaker->drain_parallel < MAX_PARALLEL)
             breaker->drain_parallel *= 2;
     } else if (breaker->state != BREAKER_UP) {
-        breaker->state = BREAKER_DRAIN;
-        breaker->drain_parallel = 1;
-        breaker->drain_window_ms = 0;
-        breaker->drain_sent = 0;
+        start_drain(breaker);
     }
+    if (nothing_waits)
+        breaker_emptied(breaker);
+}
+
+void breaker_learn_down(struct breaker *breaker, int64_t fails, int64_t down_since_ms,
+                        int64_t next_probe_ms)
+{
+    breaker->state = BREAKER_DOWN;
+    breaker->fails = fails;
+    breaker->down_since_ms = down_since_ms;
+    breaker->next_probe_ms = next_probe_ms;
+}
+
+void breaker_learn_up(struct breaker *breaker, bool nothing_waits)
+{
+    breaker->fails = 0;
+    breaker->drain_fails = 0;
+    start_drain(breaker);
     if (nothing_waits)
         breaker_emptied(breaker);
 }

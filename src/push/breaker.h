@@ -22,6 +22,7 @@ struct breaker {
     int64_t down_since_ms, next_probe_ms;
     int64_t drain_fails, drain_parallel;
     int64_t drain_window_ms, drain_sent; /* the second that is being filled, and how far */
+    int64_t instances; /* that share the drain rate; 0 = 1 */
 };
 
 const char *breaker_state_name(enum breaker_state state); /* "valid", "invalid", "probing", "draining" */
@@ -45,6 +46,10 @@ void breaker_failed(struct breaker *breaker, const struct push_settings *setting
 /* An answer that is neither: a probe is over without success. */
 void breaker_neutral(struct breaker *breaker, const struct push_settings *settings,
                      int64_t now_ms);
+/* What another instance found out: invalid, and when to probe (again); or valid. */
+void breaker_learn_down(struct breaker *breaker, int64_t fails, int64_t down_since_ms,
+                        int64_t next_probe_ms);
+void breaker_learn_up(struct breaker *breaker, bool nothing_waits);
 void breaker_emptied(struct breaker *breaker); /* nothing waits any more: DRAIN becomes UP */
 
 #endif

@@ -1,11 +1,14 @@
 /*
  * The things that move through the push engine, and who owns them. Private to src/push.
  *
- *   push_event  an entry of a partition's stream; in memory until its deletion in Redis is confirmed
+ *   stream      entries in Redis that are to be delivered, in order: the event stream of a partition,
+ *               or what is parked in a partition for one target
+ *   push_event  an entry of a stream; in memory until its deletion in Redis is confirmed
  *   body        a rendered notification, shared by the deliveries of one event
  *   delivery    one body for one subscription
  *   lane        the deliveries of one device to one subscription, in order; only its head is sent
  *   target      a callback URL of an application: its breaker, and the lanes that lead there
+ *   park        the deliveries of a partition that are set aside in Redis for a target
  *   endpoint    scheme, host and port: connections, shared by its targets
  *   push_app    an application with events under way: its subscriptions as last seen, its lanes
  */
@@ -17,30 +20,53 @@
 #include "core/event.h"
 #include "core/subscription.h"
 #include "push/breaker.h"
+#include "push/latency.h"
 #include "push/push.h"
 #include <sys/queue.h>
 
-#define FENCE_SIZE    160 /* instance id, ':', epoch */
-#define EVENT_ID_SIZE 44 /* two 64-bit numbers, '-' and NUL */
-#define TARGET_KEY_MAX 2048
+#define FENCE_SIZE         160 /* instance id, ':', epoch */
+#define EVENT_ID_SIZE      44  /* two 64-bit numbers, '-' and NUL */
+#define TARGET_KEY_MAX     2048
+#define TARGET_DIGEST_SIZE 33
 
 struct delivery;
 TAILQ_HEAD(delivery_list, delivery);
+struct push_event;
+TAILQ_HEAD(push_event_list, push_event);
+
+struct stream {
+    struct partition *partition;
+    struct park *park;               /* NULL: the partition's event stream */
+    struct push_event *events;       /* hash by id: all in memory */
+    struct push_event_list done;     /* wait for their deletion to be sent */
+    struct push_event_list deleting; /* deletion under way, in the order of the commands */
+    bool is_dirty;                   /* stands in the acknowledger's list */
+    TAILQ_ENTRY(stream) in_dirty;
+};
+TAILQ_HEAD(stream_list, stream);
+
+/* One delivery of an event, with what was tried before it was parked. */
+struct delivery_facts {
+    struct str subscription_id;
+    unsigned part, attempts, refusals;
+};
 
 struct push_event {
     struct push *push;
-    struct partition *partition;
-    char id[EVENT_ID_SIZE];
+    struct stream *stream;
+    struct str id;              /* in its stream */
+    struct str origin_id;       /* of the event as it was first stored: what receivers see */
+    struct delivery_facts only; /* for this subscription alone; without an id: for all that match */
     struct event_facts facts;
+    size_t bytes; /* of its entry in Redis */
     struct delivery_list deliveries; /* that are not done */
-    unsigned pending;  /* their number, and one more while it is being matched */
+    unsigned pending;  /* their number, and of writes to a park, and 1 while it is being matched */
     bool is_waiting;   /* for its application's subscriptions: stands in push_app.waiting */
-    bool is_forgotten; /* the partition was lost: what is on the wire ends, nothing is acknowledged */
+    bool is_forgotten; /* left its stream's memory: nothing is acknowledged for it */
     TAILQ_ENTRY(push_event) link; /* waits for subscriptions, or for its acknowledgement */
-    UT_hash_handle hh;            /* in the partition's table, by id */
-    char entry[];                 /* what facts point into */
+    UT_hash_handle hh;            /* in the stream's table, by id */
+    char text[];                  /* what ids and facts point into */
 };
-TAILQ_HEAD(push_event_list, push_event);
 
 struct body {
     unsigned references;
@@ -82,9 +108,13 @@ TAILQ_HEAD(lane_list, lane);
 struct push_app {
     struct push *push;
     struct subscriptions *subscriptions; /* held; NULL until the first reading */
-    bool is_reading;
+    struct subscriptions *fresh;         /* just read; the breakers are still to come */
+    struct shared_breakers *breakers;    /* that were invalid at the last reading */
+    bool is_reading, is_outdated; /* outdated: to be read once more behind that */
     struct push_event_list waiting; /* for that reading, in order */
     struct lane_list lanes;
+    size_t target_count;
+    bool has_leftovers; /* parked for callbacks that no subscription has any more: they go first */
     struct event *again; /* timer: read again after Redis failed */
     UT_hash_handle hh;
     char id[];
@@ -94,8 +124,13 @@ struct endpoint;
 
 struct target {
     struct push *push;
+    struct push_app *app;
     struct endpoint *endpoint;
     struct breaker breaker;
+    bool is_probe_granted, is_probe_asked; /* by all instances together: one of them probes */
+    bool is_paused;                        /* by an operator */
+    bool is_left_over;                     /* no subscription leads there any more */
+    uint64_t shared_change;                /* the last change of its breaker written from here */
     struct lane_list ready;
     struct delivery_list deliveries; /* all of them, by arrival */
     size_t delivery_count;
@@ -107,10 +142,21 @@ struct target {
     struct event *wake; /* timer: probe, drain rate, Retry-After */
     bool is_in_queue;
     TAILQ_ENTRY(target) in_queue; /* of the endpoint: targets that may have something to send */
+
+    struct park **parks;    /* by partition number; NULL until the first */
+    size_t park_count;      /* of those that exist */
+    size_t unread_parks;    /* of those with entries that are not in memory */
+    size_t reads_under_way; /* of parks */
+    size_t unparked_count;  /* deliveries in memory that come from a park of this target */
+    int64_t parked_bytes, parked_entries; /* in Redis, of all its parks */
+
+    struct latency latency; /* from an event's storing to its 2xx */
+    uint64_t delivered, dropped;
     UT_hash_handle hh;
-    const char *url;      /* points into key */
-    struct str path;      /* request target; points into url */
+    const char *url; /* points into key */
+    struct str path; /* request target; points into url */
     char last_error[96];
+    char digest[TARGET_DIGEST_SIZE]; /* of key: names its parks */
     size_t key_len;
     char key[]; /* "<application> <url>" */
 };
@@ -128,14 +174,19 @@ struct push {
     struct owner *owner;
     struct reader *reader;
     struct acknowledger *acknowledger;
+    struct parker *parker;
     struct timers *timers;
     struct endpoints *endpoints;
     struct push_app *apps;     /* hash */
     struct lane *lanes;        /* hash */
     struct target *targets;    /* hash */
+    struct switched *paused;   /* hash: callback URLs that an operator paused */
     struct event *sweep;       /* timer: age, idle targets, subscriptions that changed elsewhere */
-    size_t event_count, queued_count, in_flight_count;
+    size_t event_count, event_bytes, queued_count, in_flight_count;
+    size_t busy_targets; /* with deliveries in memory */
+    int64_t parked_bytes, parked_entries;
     size_t breaker_counts[BREAKER_STATES];
+    uint64_t shared_changes; /* of breakers, written from here */
     bool is_stopping, is_paused;
     unsigned sweeps;
     void (*stopped)(void *arg);
@@ -151,6 +202,8 @@ enum partition_state {
     PARTITION_RELEASING, /* no longer read; what is in memory ends first */
 };
 
+TAILQ_HEAD(park_list, park);
+
 struct partition {
     struct push *push;
     uint32_t number;
@@ -159,10 +212,9 @@ struct partition {
     int64_t lease_until_ms;  /* tick; what we may believe without asking */
     int64_t release_by_ms;   /* tick; RELEASING longer than this is given up */
     char last_id[EVENT_ID_SIZE];
-    bool is_to_be_read_anew;         /* from its start; a read under way is not the one */
-    struct push_event *events;       /* hash by id: all in memory */
-    struct push_event_list done;     /* wait for their deletion to be sent */
-    struct push_event_list deleting; /* deletion under way, in the order of the commands */
+    bool is_to_be_read_anew; /* from its start; a read under way is not the one */
+    struct stream stream;    /* its events */
+    struct park_list parks;
 };
 
 /* owner.c: leases of partitions, and who lives */
@@ -172,11 +224,32 @@ void owner_start(struct owner *owner); /* Redis can be used (again) */
 /* Gives all partitions back; stopped(arg) when Redis has heard of it, or is not there. */
 void owner_stop(struct owner *owner, void (*stopped)(void *arg), void *arg);
 void owner_lost(struct partition *partition);  /* somebody else owns it */
-void owner_partition_emptied(struct partition *partition);
+void owner_partition_emptied(struct partition *partition); /* perhaps: it looks */
 size_t owner_partition_count(const struct push *push);
+size_t owner_instance_count(const struct push *push); /* alive, at least 1 */
 bool partition_may_send(const struct partition *partition, int64_t now_ms);
 
-/* reader.c: from the streams into memory */
+/* stream.c: entries in memory */
+void stream_init(struct stream *stream, struct partition *partition, struct park *park);
+struct entry_facts { /* what an entry of a stream says, before it is copied */
+    struct str id, origin_id, text;
+    struct delivery_facts only;
+    size_t bytes;
+};
+bool stream_has(const struct stream *stream, struct str id);
+/* A copy in memory; NULL: unreadable, which is counted, and the entry is acknowledged. */
+struct push_event *stream_remember(struct stream *stream, const struct entry_facts *facts);
+void event_less(struct push_event *event); /* one of `pending`; with the last it is done */
+void event_free_memory(struct push_event *event);
+/* It will not be acknowledged: it leaves memory when its last delivery has ended. */
+void event_leave_stream(struct push_event *event);
+/* It leaves memory without acknowledgement, as soon as nothing of it is on the wire. */
+void event_forget(struct push_event *event);
+/* The partition is not ours any more: its events leave memory, except what is on the wire. */
+void partition_forget_events(struct partition *partition);
+bool partition_is_empty(const struct partition *partition); /* nothing of it is in memory */
+
+/* reader.c: from the event streams into memory */
 struct reader *reader_new(struct push *push, struct redis *redis);
 void reader_free(struct reader *reader);
 void reader_start(struct reader *reader); /* all owned partitions are read from their start again */
@@ -190,9 +263,7 @@ void acknowledger_free(struct acknowledger *acknowledger);
 void acknowledger_start(struct acknowledger *acknowledger); /* sends what is due */
 bool acknowledger_is_idle(const struct push *push);
 void event_done(struct push_event *event); /* takes it: nothing more is to be done for it */
-void event_free_memory(struct push_event *event);
-/* The partition is not ours any more: its events leave memory, except what is on the wire. */
-void partition_forget_events(struct partition *partition);
+void acknowledger_forget(struct stream *stream); /* what was not sent yet */
 
 /* dispatch.c: from an event to deliveries */
 void dispatch_event(struct push_event *event);
@@ -202,10 +273,15 @@ void dispatch_free(struct push *push);
 /* One delivery less; when it was the last, the event is acknowledged. */
 void delivery_end(struct delivery *delivery);
 void dispatch_forget(struct push_event *event); /* out of the waiting ones */
+void dispatch_one(struct push_app *app, struct push_event *event,
+                  const struct delivery_facts *which);
+struct push_app *push_app_get(struct push *push, struct str id);
+void push_app_read(struct push_app *app); /* its subscriptions and breakers, unless under way */
+void push_app_leave(struct push_app *app); /* forgotten when nobody needs it */
 
 /* lane.c */
-void lane_add(struct push_app *app, const struct subscription *subscription,
-              struct push_event *event, struct body *body, unsigned part);
+void lane_add(struct push_app *app, struct target *target, struct push_event *event,
+              struct body *body, const struct delivery_facts *which);
 /* The head was delivered or given up: the next one may go. Frees an empty lane. */
 void lane_advance(struct lane *lane);
 void lane_leave_queue(struct lane *lane); /* out of ready or pause, before it changes */
@@ -214,28 +290,85 @@ void lane_make_ready(struct lane *lane, bool first);
 void lane_retarget(struct lane *lane, struct str url); /* its subscription has a new callback */
 void lane_remove(struct lane *lane, struct delivery *delivery); /* not in flight; not counted */
 void lane_drop_all(struct lane *lane, const char *reason); /* except what is in flight */
+/* Into the parks, all of it; it must not be in flight. Frees the lane. */
+void lane_park(struct lane *lane);
 
-/* target.c */
+/* target.c: a callback URL, and what may be sent to it */
 struct target *target_get(struct push *push, struct str app_id, struct str url);
 void target_attach(struct target *target, struct delivery *delivery);
 void target_detach(struct target *target, struct delivery *delivery);
-/* Counts a delivery that was given up, and ends it. It has left its lane and target. */
-void target_drop(struct delivery *delivery, const char *reason);
-/* The head of the lane is given up, not being in flight; the lane goes on. */
-void target_drop_head(struct lane *lane, const char *reason);
-void target_wake(struct target *target); /* something may be sendable */
+void target_wake(struct target *target); /* something may be sendable, or unparked */
 /* The next lane to send from, taken out of the ready list; NULL: none may be sent now. */
 struct lane *target_take_lane(struct target *target);
+/* Deliveries that it may have in memory; more are parked. */
+size_t target_queue_limit(const struct target *target);
+void target_note_state(struct target *target, enum breaker_state before);
+bool target_is_settled(const struct target *target); /* nothing parked is left to be sent first */
+/* After it became invalid or was paused: what waits in memory is parked. */
+void target_park_all(struct target *target);
+bool target_holds_back(const struct target *target); /* nothing is sent; what comes is parked */
+void target_set_paused(struct target *target, bool is_paused);
+void target_find_leftovers(struct push_app *app); /* its subscriptions changed */
 void target_sweep(struct push *push);
 void target_free_all(struct push *push);
-void target_write_status(struct push *push, struct json_writer *w);
 
+/* result rules: outcome.c */
 struct http_result;
 /* An attempt is over: the rules of results, breaker, retries. */
 void target_attempt_done(struct target *target, struct lane *lane,
                          const struct http_result *result);
 /* The attempt could not be made for reasons of our own: nothing is counted, and it is made again. */
 void target_attempt_postponed(struct target *target, struct lane *lane, int64_t pause_ms);
+/* Counts a delivery that was given up, and ends it. It has left its lane and target. */
+void target_drop(struct delivery *delivery, const char *reason);
+/* The head of the lane is given up, not being in flight; the lane goes on. */
+void target_drop_head(struct lane *lane, const char *reason);
+/* A parked entry, just read, that is given up. Takes the event. */
+void target_drop_parked(struct target *target, struct push_event *event, const char *reason);
+bool target_is_expired(const struct push *push, const struct push_event *event);
+
+/* park.c: deliveries out of memory, into a park */
+struct parker *parker_new(struct push *push);
+void parker_free(struct parker *parker);
+void parker_start(struct parker *parker);  /* Redis can be used (again) */
+void parker_resume(struct parker *parker); /* sends what is due */
+bool parker_is_idle(const struct push *push);
+/* Does the delivery of this partition have to be parked, for the sake of order or room? */
+bool park_wants(const struct target *target, const struct partition *partition);
+void park_add(struct target *target, struct push_event *event,
+              const struct delivery_facts *which);
+/* A new owner hears of what is parked: the fields and values of the table. */
+void park_take_over(struct partition *partition, const struct redisReply *table);
+/* After an acknowledgement: what is left in Redis. */
+void park_set_size(struct park *park, int64_t bytes, int64_t entries);
+void park_forget(struct partition *partition); /* the partition is not ours any more */
+void park_sweep(struct target *target);        /* frees parks that are empty */
+void park_free_all(struct target *target);
+int64_t park_oldest_ms(const struct target *target); /* wall; INT64_MAX: nothing is parked */
+
+/* unpark.c: out of the parks into memory */
+void unpark_wake(struct target *target);  /* reads what there is room for */
+void unpark_probe(struct target *target); /* reads the oldest one, for a probe */
+void unpark_trim(struct target *target);  /* gives up the oldest when too much is parked */
+void unpark_sweep(struct target *target); /* and what is too old */
+void unpark_forgotten(struct park *park, int64_t time_ms); /* one is in Redis only: read it again */
+
+/* share.c: invalid URLs as other instances see them */
+void share_down(struct target *target);
+void share_up(struct target *target);
+void share_ask_probe(struct target *target);
+/* Reads those of an application; cb when it is done, also when it went wrong. */
+void share_read(struct push_app *app, void (*cb)(bool is_read, struct push_app *app));
+void share_apply(struct target *target); /* a target just made: its state as last read */
+void share_free(struct shared_breakers *breakers);
+
+/* push.c */
+void push_set_paused(struct push *push, bool is_paused); /* all sending and reading of this instance */
+
+/* switches.c: what an operator paused */
+bool switches_is_paused(const struct push *push, struct str url);
+void switches_refresh(struct push *push); /* asks Redis */
+void switches_free(struct push *push);
 
 /* endpoint.c: connections */
 struct endpoints *endpoints_new(struct push *push);

@@ -5,22 +5,17 @@
  * Subscriptions come from the cache. When it has none for the application, its events wait in order
  * for one reading; events that come meanwhile queue behind them, so order is kept.
  */
-#include "push/delivery.h"
+#include "push/park.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "push/notification.h"
 #include <stdlib.h>
 
 #define AGAIN_MS 200
 
 /* ---- the end of a delivery ---- */
-
-static void event_less(struct push_event *event)
-{
-    if (--event->pending == 0)
-        event_done(event);
-}
 
 void delivery_end(struct delivery *delivery)
 {
@@ -73,23 +68,45 @@ static bool prepare(struct dispatch *dispatch)
         .sends_node_id = event->push->settings->sends_node_id,
     };
     if (!dispatch->rendering.payload)
-        log_error("push", "event=%s state=dropped reason=unreadable", event->id);
+        log_error("push", "event=%.*s state=dropped reason=unreadable",
+                  STR_ARG(event->origin_id));
     return dispatch->rendering.payload != NULL;
+}
+
+/* To one subscription: into memory, or into a park. What comes out of a park goes back into it only if
+ * its subscription leads elsewhere now. */
+static void dispatch_to(struct dispatch *dispatch, const struct subscription *subscription,
+                        const struct notification_type *type, const struct delivery_facts *which,
+                        struct body **body)
+{
+    struct push_event *event = dispatch->event;
+    struct push_app *app = dispatch->app;
+    struct target *target = target_get(app->push, str_of(app->id), subscription->url);
+    bool is_unparked = event->stream->park && event->stream->park->target == target;
+
+    if (!is_unparked && park_wants(target, event->stream->partition)) {
+        park_add(target, event, which);
+        return;
+    }
+    if (!*body)
+        *body = render(dispatch, type, which->part);
+    lane_add(app, target, event, *body, which);
 }
 
 static void dispatch_part(struct dispatch *dispatch, const struct notification_type *type,
                           size_t part)
 {
     const struct subscriptions *subscriptions = dispatch->app->subscriptions;
-    struct body *body = render(dispatch, type, part);
+    struct body *body = NULL;
 
     for (size_t i = 0; i < subscriptions->count; i++) {
-        if (str_eq(subscriptions->list[i].type, str_of(type->name)))
-            lane_add(dispatch->app, &subscriptions->list[i], dispatch->event, body,
-                     (unsigned)part);
+        const struct subscription *subscription = &subscriptions->list[i];
+        const struct delivery_facts which = {.subscription_id = subscription->id,
+                                             .part = (unsigned)part};
+
+        if (str_eq(subscription->type, str_of(type->name)))
+            dispatch_to(dispatch, subscription, type, &which, &body);
     }
-    if (body->references == 0)
-        free(body);
 }
 
 static bool is_wanted(const struct subscriptions *subscriptions, const char *type)
@@ -101,28 +118,74 @@ static bool is_wanted(const struct subscriptions *subscriptions, const char *typ
     return false;
 }
 
+static void dispatch_all(struct dispatch *dispatch)
+{
+    for (const struct notification_type *type = notification_types; type->name; type++) {
+        if (type->kind != dispatch->event->facts.kind ||
+            !is_wanted(dispatch->app->subscriptions, type->name) || !prepare(dispatch))
+            continue;
+        for (size_t part = 0, parts = type->parts(&dispatch->rendering); part < parts; part++)
+            dispatch_part(dispatch, type, part);
+    }
+}
+
+static const struct notification_type *type_of(const struct push_event *event,
+                                               const struct subscription *subscription)
+{
+    const struct notification_type *type = notification_types;
+
+    while (type->name && (type->kind != event->facts.kind ||
+                          !str_eq(subscription->type, str_of(type->name))))
+        type++;
+    return type->name ? type : NULL;
+}
+
+static void dispatch_only(struct dispatch *dispatch, const struct delivery_facts *which)
+{
+    const struct subscription *subscription =
+        subscriptions_find(dispatch->app->subscriptions, which->subscription_id);
+    const struct notification_type *type =
+        subscription ? type_of(dispatch->event, subscription) : NULL;
+    struct body *body = NULL;
+
+    if (!type)
+        metric_add(M_DROPPED, 1, "unsubscribed", NULL, NULL);
+    else if (prepare(dispatch) && which->part < type->parts(&dispatch->rendering))
+        dispatch_to(dispatch, subscription, type, which, &body);
+}
+
+static void dispatch_end(struct dispatch *dispatch)
+{
+    if (dispatch->arena) {
+        json_writer_free(dispatch->writer);
+        arena_free(dispatch->arena);
+    }
+}
+
+void dispatch_one(struct push_app *app, struct push_event *event, const struct delivery_facts *which)
+{
+    struct dispatch dispatch = {.app = app, .event = event};
+
+    dispatch_only(&dispatch, which);
+    dispatch_end(&dispatch);
+}
+
 static void dispatch_now(struct push_app *app, struct push_event *event)
 {
     struct dispatch dispatch = {.app = app, .event = event};
 
     event->pending = 1; /* until all is matched: a delivery could end at once */
-    for (const struct notification_type *type = notification_types; type->name; type++) {
-        if (type->kind != event->facts.kind || !is_wanted(app->subscriptions, type->name) ||
-            !prepare(&dispatch))
-            continue;
-        for (size_t part = 0, parts = type->parts(&dispatch.rendering); part < parts; part++)
-            dispatch_part(&dispatch, type, part);
-    }
-    if (dispatch.arena) {
-        json_writer_free(dispatch.writer);
-        arena_free(dispatch.arena);
-    }
+    if (event->only.subscription_id.p)
+        dispatch_only(&dispatch, &event->only);
+    else
+        dispatch_all(&dispatch);
+    dispatch_end(&dispatch);
     event_less(event);
 }
 
 /* ---- applications and their subscriptions ---- */
 
-static struct push_app *app_of(struct push *push, struct str id)
+struct push_app *push_app_get(struct push *push, struct str id)
 {
     struct push_app *app;
 
@@ -138,15 +201,22 @@ static struct push_app *app_of(struct push *push, struct str id)
     return app;
 }
 
-static void app_forget_if_idle(struct push_app *app)
+static void app_free(struct push_app *app)
 {
-    if (app->is_reading || !TAILQ_EMPTY(&app->waiting) || !TAILQ_EMPTY(&app->lanes))
-        return;
     HASH_DEL(app->push->apps, app);
     subscriptions_release(app->subscriptions);
+    subscriptions_release(app->fresh);
+    share_free(app->breakers);
     if (app->again)
         event_free(app->again);
     free(app);
+}
+
+void push_app_leave(struct push_app *app)
+{
+    if (!app->is_reading && TAILQ_EMPTY(&app->waiting) && TAILQ_EMPTY(&app->lanes) &&
+        app->target_count == 0)
+        app_free(app);
 }
 
 static bool is_same_list(const struct subscriptions *a, const struct subscriptions *b)
@@ -186,69 +256,104 @@ static void take_subscriptions(struct push_app *app, struct subscriptions *subsc
         subscriptions_release(app->subscriptions);
         app->subscriptions = subscriptions;
     }
-    if (!is_same)
+    if (!is_same) {
+        target_find_leftovers(app);
         follow_changes(app);
+    }
 }
-
-static void read_subscriptions(struct push_app *app);
 
 static void read_again(evutil_socket_t fd, short what, void *arg)
 {
+    struct push_app *app = arg;
+
     (void)fd;
     (void)what;
-    read_subscriptions(arg);
+    app->is_reading = false;
+    push_app_read(app);
 }
 
-static void subscriptions_came(enum error error, struct subscriptions *subscriptions, void *arg)
+static void reading_failed(struct push_app *app)
 {
-    struct push_app *app = arg;
+    struct timeval pause = {0, AGAIN_MS * 1000};
+
+    if (!app->again)
+        app->again = evtimer_new(app->push->core->base, read_again, app);
+    event_add(app->again, &pause);
+}
+
+static void take_breakers(struct push_app *app)
+{
+    struct target *target, *next;
+
+    HASH_ITER (hh, app->push->targets, target, next) {
+        if (target->app == app)
+            share_apply(target);
+    }
+}
+
+/* The second of two answers. */
+static void breakers_came(bool is_read, struct push_app *app)
+{
     struct push_event *event;
 
-    if (error) {
-        struct timeval pause = {0, AGAIN_MS * 1000};
-
-        if (!app->again)
-            app->again = evtimer_new(app->push->core->base, read_again, app);
-        event_add(app->again, &pause);
+    if (!is_read || !app->fresh) {
+        reading_failed(app);
         return;
     }
     app->is_reading = false;
-    take_subscriptions(app, subscriptions);
+    take_breakers(app);
+    take_subscriptions(app, app->fresh);
+    subscriptions_release(app->fresh);
+    app->fresh = NULL;
     while ((event = TAILQ_FIRST(&app->waiting))) {
         TAILQ_REMOVE(&app->waiting, event, link);
         event->is_waiting = false;
         dispatch_now(app, event);
     }
-    app_forget_if_idle(app);
+    if (app->is_outdated)
+        push_app_read(app);
+    push_app_leave(app);
 }
 
-static void read_subscriptions(struct push_app *app)
+static void subscriptions_came(enum error error, struct subscriptions *subscriptions, void *arg)
 {
+    struct push_app *app = arg;
+
+    subscriptions_release(app->fresh);
+    app->fresh = error ? NULL : subscriptions_hold(subscriptions);
+}
+
+/* Both are sent at once, and answered in this order. */
+void push_app_read(struct push_app *app)
+{
+    if (app->is_reading)
+        return;
+    app->is_outdated = false;
     app->is_reading = true;
     subscriptions_read(app->push->core, str_of(app->id), subscriptions_came, app);
+    share_read(app, breakers_came);
 }
 
 void dispatch_event(struct push_event *event)
 {
     struct push *push = event->push;
-    struct push_app *app = app_of(push, event->facts.app_id);
+    struct push_app *app = push_app_get(push, event->facts.app_id);
     struct subscriptions *subscriptions = subscriptions_cached(push->core, str_of(app->id));
 
-    if (app->is_reading || !subscriptions) {
+    if (app->is_reading || !subscriptions || !app->breakers) {
         TAILQ_INSERT_TAIL(&app->waiting, event, link);
         event->is_waiting = true;
-        if (!app->is_reading)
-            read_subscriptions(app);
+        push_app_read(app);
         return;
     }
     take_subscriptions(app, subscriptions);
     dispatch_now(app, event);
-    app_forget_if_idle(app);
+    push_app_leave(app);
 }
 
 void dispatch_forget(struct push_event *event)
 {
-    struct push_app *app = app_of(event->push, event->facts.app_id);
+    struct push_app *app = push_app_get(event->push, event->facts.app_id);
 
     TAILQ_REMOVE(&app->waiting, event, link);
     event->is_waiting = false;
@@ -259,8 +364,10 @@ void dispatch_subscriptions_changed(struct push *push, struct str app_id)
     struct push_app *app;
 
     HASH_FIND(hh, push->apps, app_id.p, app_id.len, app);
-    if (app && !app->is_reading)
-        read_subscriptions(app);
+    if (!app)
+        return;
+    app->is_outdated = app->is_reading; /* what is under way may not know of it */
+    push_app_read(app);
 }
 
 void dispatch_refresh(struct push *push)
@@ -269,7 +376,7 @@ void dispatch_refresh(struct push *push)
 
     HASH_ITER (hh, push->apps, app, next) {
         if (!app->is_reading && !subscriptions_cached(push->core, str_of(app->id)))
-            read_subscriptions(app);
+            push_app_read(app);
     }
 }
 
@@ -277,11 +384,6 @@ void dispatch_free(struct push *push)
 {
     struct push_app *app, *next;
 
-    HASH_ITER (hh, push->apps, app, next) {
-        HASH_DEL(push->apps, app);
-        subscriptions_release(app->subscriptions);
-        if (app->again)
-            event_free(app->again);
-        free(app);
-    }
+    HASH_ITER (hh, push->apps, app, next)
+        app_free(app);
 }

@@ -250,13 +250,14 @@ static void failed(struct attempt *attempt, enum http_outcome outcome, const cha
 static void write_notify_id(const struct delivery *delivery, char *out, size_t size)
 {
     struct str subscription = delivery->lane->subscription_id;
-    unsigned partition = delivery->event->partition->number;
+    struct str origin = delivery->event->origin_id;
+    unsigned partition = delivery->event->stream->partition->number;
 
     if (delivery->part)
-        snprintf(out, size, "%u-%s.%u-%.*s", partition, delivery->event->id, delivery->part,
+        snprintf(out, size, "%u-%.*s.%u-%.*s", partition, STR_ARG(origin), delivery->part,
                  STR_ARG(subscription));
     else
-        snprintf(out, size, "%u-%s-%.*s", partition, delivery->event->id, STR_ARG(subscription));
+        snprintf(out, size, "%u-%.*s-%.*s", partition, STR_ARG(origin), STR_ARG(subscription));
 }
 
 static void post(struct attempt *attempt)

@@ -3,7 +3,7 @@
  * and while the head waits for its next attempt, so does the rest. Lanes are made with their first
  * delivery and freed with their last.
  */
-#include "push/delivery.h"
+#include "push/park.h"
 
 #include "base/mem.h"
 #include <stdlib.h>
@@ -58,26 +58,28 @@ void lane_make_ready(struct lane *lane, bool first)
 
 #define LANE_KEY_MAX 1024
 
-void lane_add(struct push_app *app, const struct subscription *subscription,
-              struct push_event *event, struct body *body, unsigned part)
+void lane_add(struct push_app *app, struct target *target, struct push_event *event,
+              struct body *body, const struct delivery_facts *which)
 {
     char key[LANE_KEY_MAX];
     size_t key_len;
     struct delivery *delivery;
     struct lane *lane;
 
-    if (subscription->id.len + event->facts.device_id.len + 1 > LANE_KEY_MAX)
+    if (which->subscription_id.len + event->facts.device_id.len + 1 > LANE_KEY_MAX)
         return;
-    lane = lane_find(app->push, subscription->id, event->facts.device_id, key, &key_len);
+    lane = lane_find(app->push, which->subscription_id, event->facts.device_id, key, &key_len);
     if (!lane)
-        lane = lane_new(app, key, key_len, subscription->id.len);
+        lane = lane_new(app, key, key_len, which->subscription_id.len);
     if (!lane->target)
-        lane->target = target_get(app->push, str_of(app->id), subscription->url);
+        lane->target = target;
     delivery = xcalloc(1, sizeof(*delivery));
     delivery->event = event;
     delivery->body = body;
     delivery->lane = lane;
-    delivery->part = part;
+    delivery->part = which->part;
+    delivery->attempts = which->attempts;
+    delivery->refusals = which->refusals;
     event->pending++;
     body->references++;
     TAILQ_INSERT_TAIL(&event->deliveries, delivery, in_event);
@@ -87,19 +89,29 @@ void lane_add(struct push_app *app, const struct subscription *subscription,
         lane_make_ready(lane, false);
 }
 
+/* What is ready, unless nothing may be sent: then it is parked. */
+static void go_on(struct lane *lane)
+{
+    if (target_holds_back(lane->target))
+        lane_park(lane);
+    else
+        lane_make_ready(lane, false);
+}
+
 void lane_advance(struct lane *lane)
 {
+    lane->state = LANE_EMPTY;
     if (TAILQ_EMPTY(&lane->deliveries))
         lane_free(lane);
     else
-        lane_make_ready(lane, false);
+        go_on(lane);
 }
 
 static void pause_over(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    lane_make_ready(arg, false);
+    go_on(arg);
 }
 
 void lane_pause(struct lane *lane, int64_t pause_ms)
@@ -137,7 +149,7 @@ void lane_retarget(struct lane *lane, struct str url)
     }
     lane->target = target;
     if (lane->state != LANE_IN_FLIGHT)
-        lane_make_ready(lane, false);
+        go_on(lane);
 }
 
 void lane_remove(struct lane *lane, struct delivery *delivery)
@@ -170,4 +182,39 @@ void lane_drop_all(struct lane *lane, const char *reason)
         lane_leave_queue(lane);
         lane_free(lane);
     }
+}
+
+static bool is_in_its_park(const struct target *target, const struct push_event *event)
+{
+    return event->stream->park && event->stream->park->target == target;
+}
+
+/* What was unparked is still in Redis; it is written again only if more was tried meanwhile. */
+static void park_delivery(struct target *target, struct delivery *delivery)
+{
+    struct push_event *event = delivery->event;
+    const struct delivery_facts which = {delivery->lane->subscription_id, delivery->part,
+                                         delivery->attempts, delivery->refusals};
+
+    if (event->is_forgotten)
+        return; /* its partition's new owner has it */
+    if (!is_in_its_park(target, event) || which.attempts != event->only.attempts)
+        park_add(target, event, &which);
+    if (is_in_its_park(target, event))
+        event_leave_stream(event);
+}
+
+void lane_park(struct lane *lane)
+{
+    struct target *target = lane->target;
+    struct delivery *delivery;
+
+    lane_leave_queue(lane);
+    while ((delivery = TAILQ_FIRST(&lane->deliveries))) {
+        park_delivery(target, delivery);
+        target_detach(target, delivery);
+        TAILQ_REMOVE(&lane->deliveries, delivery, in_lane);
+        delivery_end(delivery);
+    }
+    lane_free(lane);
 }

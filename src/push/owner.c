@@ -47,6 +47,11 @@ size_t owner_partition_count(const struct push *push)
     return owned;
 }
 
+size_t owner_instance_count(const struct push *push)
+{
+    return push->owner->instances ? push->owner->instances : 1;
+}
+
 static void count_owned(struct owner *owner)
 {
     metric_set(M_PARTITIONS_OWNED, (double)owner_partition_count(owner->push), NULL);
@@ -134,7 +139,7 @@ static void start_release(struct partition *partition)
 
 void owner_partition_emptied(struct partition *partition)
 {
-    if (partition->state == PARTITION_RELEASING && !partition->events)
+    if (partition->state == PARTITION_RELEASING && partition_is_empty(partition))
         release(partition);
 }
 
@@ -165,27 +170,30 @@ static void claimed(enum redis_status status, const redisReply *reply, void *arg
 {
     struct partition *partition = arg;
     struct push *push = partition->push;
-    struct str fence = redis_reply_str(reply);
+    struct str fence = redis_reply_str(redis_reply_at(reply, 0));
 
     if (partition->state != PARTITION_CLAIMING)
         return;
     partition->state = PARTITION_FREE;
-    if (status == REDIS_DONE && fence.len > 0 && fence.len < FENCE_SIZE)
+    if (status == REDIS_DONE && fence.len > 0 && fence.len < FENCE_SIZE) {
         own(partition, fence); /* else it is held by another; the next heartbeat tries again */
+        park_take_over(partition, redis_reply_at(reply, 1));
+    }
     read_when_all_are_claimed(push);
 }
 
 static void claim(struct partition *partition)
 {
     struct owner *owner = partition->push->owner;
-    struct key lease, epoch;
+    struct key lease, epoch, table;
     struct decimal life;
 
     partition->state = PARTITION_CLAIMING;
     partition->lease_until_ms = clock_tick_ms();
-    redis_script(partition->push->core->redis, &script_lease_claim, 2,
+    redis_script(partition->push->core->redis, &script_lease_claim, 3,
                  (struct str[]){key_lease(&lease, partition->number),
-                                key_epoch(&epoch, partition->number)},
+                                key_epoch(&epoch, partition->number),
+                                key_parked_table(&table, partition->number)},
                  2, (struct str[]){str_of(partition->push->instance_id), lease_life(owner, &life)},
                  claimed, partition);
 }
@@ -309,8 +317,8 @@ static void make_partitions(struct push *push)
     for (uint32_t i = 0; i < push->core->partition_count; i++) {
         push->partitions[i].push = push;
         push->partitions[i].number = i;
-        TAILQ_INIT(&push->partitions[i].done);
-        TAILQ_INIT(&push->partitions[i].deleting);
+        stream_init(&push->partitions[i].stream, &push->partitions[i], NULL);
+        TAILQ_INIT(&push->partitions[i].parks);
     }
 }
 

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "core/deployment.h"
 #include "net/tls.h"
 #include <stdlib.h>
 
@@ -26,12 +25,6 @@ void push_set_paused(struct push *push, bool is_paused)
         target_wake(target);
 }
 
-static void pause_known(enum error error, bool is_paused, void *arg)
-{
-    if (!error)
-        push_set_paused(arg, is_paused);
-}
-
 static void sweep(evutil_socket_t fd, short what, void *arg)
 {
     struct push *push = arg;
@@ -39,16 +32,19 @@ static void sweep(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    target_sweep(push);
     endpoints_sweep(push->endpoints);
+    if (push->sweeps++ % SWEEPS_PER_SECOND == 0)
+        target_sweep(push);
     if (redis_is_connected(push->core->redis)) {
         dispatch_refresh(push);
-        if (++push->sweeps % SWEEPS_PER_SECOND == 0)
-            deployment_is_paused(push->core, pause_known, push);
+        if (push->sweeps % SWEEPS_PER_SECOND == 0)
+            switches_refresh(push);
     }
     metric_set(M_EVENTS_PENDING, (double)push->event_count, NULL);
     metric_set(M_EVENT_OLDEST,
                oldest_ms ? (double)(clock_now_ms() - oldest_ms) / 1000.0 : 0.0, NULL);
+    metric_set(M_PARKED_EVENTS, (double)push->parked_entries, NULL);
+    metric_set(M_PARKED_BYTES, (double)push->parked_bytes, NULL);
     metric_set(M_PUSH_IN_FLIGHT, (double)push->in_flight_count, NULL);
     metric_set(M_DELIVERIES_QUEUED, (double)(push->queued_count - push->in_flight_count), NULL);
     for (int state = 0; state < BREAKER_STATES; state++)
@@ -85,6 +81,7 @@ struct push *push_new(const struct push_config *config, char **error)
     push->owner = owner_new(push);
     push->reader = reader_new(push, config->reader);
     push->acknowledger = acknowledger_new(push);
+    push->parker = parker_new(push);
     push->timers = timers_new(push);
     push->sweep = event_new(base, -1, EV_PERSIST, sweep, push);
     push->stop_timer = evtimer_new(base, stop_time_is_over, push);
@@ -99,6 +96,7 @@ void push_start(struct push *push)
     owner_start(push->owner);
     reader_start(push->reader);
     acknowledger_start(push->acknowledger);
+    parker_start(push->parker);
     timers_start(push->timers);
 }
 
@@ -126,9 +124,12 @@ static void look_if_stopped(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (push->is_giving_back)
         return;
-    if (push->in_flight_count == 0)
+    if (push->in_flight_count == 0 && !push->is_stop_time_over) {
+        parker_resume(push->parker);
         acknowledger_start(push->acknowledger);
-    if (!push->is_stop_time_over && (push->in_flight_count > 0 || !acknowledger_is_idle(push)))
+    }
+    if (!push->is_stop_time_over &&
+        (push->in_flight_count > 0 || !parker_is_idle(push) || !acknowledger_is_idle(push)))
         return;
     push->is_giving_back = true;
     event_del(push->stop_timer);
@@ -160,8 +161,8 @@ static void free_partitions(struct push *push)
     for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
         struct push_event *event, *next;
 
-        HASH_ITER (hh, push->partitions[i].events, event, next) {
-            HASH_DEL(push->partitions[i].events, event);
+        HASH_ITER (hh, push->partitions[i].stream.events, event, next) {
+            HASH_DEL(push->partitions[i].stream.events, event);
             free(event);
         }
     }
@@ -180,6 +181,8 @@ void push_free(struct push *push)
     owner_free(push->owner);
     reader_free(push->reader);
     acknowledger_free(push->acknowledger);
+    parker_free(push->parker);
+    switches_free(push);
     timers_free(push->timers);
     event_free(push->sweep);
     event_free(push->stop_timer);
@@ -207,10 +210,14 @@ void push_write_status(struct push *push, struct json_writer *w)
     json_member_i64(w, "eventsPending", (int64_t)push->event_count);
     json_member_i64(w, "deliveriesQueued", (int64_t)(push->queued_count - push->in_flight_count));
     json_member_i64(w, "inFlight", (int64_t)push->in_flight_count);
+    json_member_i64(w, "parked", push->parked_entries);
+    json_member_i64(w, "parkedBytes", push->parked_bytes);
     json_member_i64(w, "connections", (int64_t)endpoints_connection_count(push->endpoints));
     json_key(w, "callbackUrls");
     json_object(w);
-    target_write_status(push, w);
+    for (int state = 0; state < BREAKER_STATES; state++)
+        json_member_i64(w, breaker_state_name((enum breaker_state)state),
+                        (int64_t)push->breaker_counts[state]);
     json_object_end(w);
     json_object_end(w);
 }

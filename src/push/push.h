@@ -6,6 +6,7 @@
 #ifndef PUSH_PUSH_H
 #define PUSH_PUSH_H
 
+#include "base/arena.h"
 #include "core/core.h"
 
 struct resolver;
@@ -24,8 +25,10 @@ struct push_settings {
     int64_t connections;     /* to all endpoints together */
     int64_t idle_close_ms, max_age_ms;
     int64_t max_response_header_bytes, discard_body_bytes, discard_time_ms;
-    int64_t queue_events;   /* deliveries in memory for a callback URL that is not valid */
-    int64_t window_events;  /* events in memory, all partitions */
+    int64_t queue_events;   /* deliveries in memory per callback URL; more are parked in Redis */
+    int64_t stack_bytes;    /* parked per callback URL; beyond it the oldest go */
+    int64_t window_events, window_bytes; /* in memory, all partitions */
+    int64_t deadletter_entries;          /* 0 = none are kept */
     char *allow_networks, *deny_networks;
     char *ca_file; /* empty = the system's */
     char *user_agent;
@@ -51,13 +54,34 @@ void push_redis_lost(struct push *push);
  * are written, then stopped(arg). */
 void push_stop(struct push *push, int64_t timeout_ms, void (*stopped)(void *arg), void *arg);
 void push_free(struct push *push);
-/* Holds all sending and reading of this instance back. The deployment's switch, which each instance
- * looks at once a second, is core/deployment.h. */
-void push_set_paused(struct push *push, bool is_paused);
+/* What operators hold back, as just read or changed; asked for once a second besides. */
+struct deployment_switches;
+void push_take_switches(struct push *push, const struct deployment_switches *switches);
 
 /* An array: each callback URL in memory, with its state; only those that are not valid or have
  * failed when is_failing_only. */
 void push_write_endpoints(const struct push *push, bool is_failing_only, struct json_writer *w);
+
+/* One callback URL, in all the deployment. app_id "": of every application that this instance knows to
+ * use it. The list is empty when there is none. It lives in the arena, which lives until the
+ * callback. */
+struct push_endpoint {
+    struct str app_id, url;
+    int64_t parked, parked_bytes, oldest_seconds;
+    bool is_done;       /* push_probe_endpoints: it was invalid, and is probed now */
+    const char *digest; /* private */
+};
+typedef void (*push_endpoints_cb)(enum error error, const struct push_endpoint *endpoints,
+                                  size_t count, void *arg);
+void push_show_endpoints(struct push *push, struct arena *arena, struct str app_id,
+                         struct str url, push_endpoints_cb cb, void *arg);
+void push_write_endpoint(const struct push *push, const struct push_endpoint *endpoint,
+                         struct json_writer *w);
+void push_probe_endpoints(struct push *push, struct arena *arena, struct str app_id,
+                          struct str url, push_endpoints_cb cb, void *arg);
+/* Throws away what is parked, which `parked` counts then. */
+void push_drop_parked(struct push *push, struct arena *arena, struct str app_id, struct str url,
+                      push_endpoints_cb cb, void *arg);
 
 struct push_figures {
     size_t partitions, events, queued, in_flight, invalid_urls;

@@ -8,13 +8,14 @@
  */
 #include "push/delivery.h"
 
+#include "base/decimal.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "store/keys.h"
 #include <stdlib.h>
 
-#define READ_COUNT    "64"  /* entries per stream and read */
+#define READ_COUNT    64    /* entries per stream and read */
 #define READ_BLOCK    "500" /* ms; a partition taken meanwhile waits no longer than this */
 #define READ_RETRY_MS 200
 
@@ -22,49 +23,50 @@ struct reader {
     struct push *push;
     struct redis *redis;
     bool is_running, is_reading;
+    size_t large_bytes; /* of an entry, as it was lately: the largest, or less with time */
     struct event *retry;
 };
 
 /* ---- what was read ---- */
 
-static struct push_event *remember_event(struct partition *partition, struct str id,
-                                         struct str entry)
+/* An entry has one field, or a second one, when it is for one subscription only:
+ * "<id of the event as first stored> <part> <subscription>". */
+static bool read_entry(const redisReply *entry, struct entry_facts *facts)
 {
-    struct push_event *event = xmalloc(sizeof(*event) + entry.len + 1);
+    const redisReply *fields = redis_reply_at(entry, 1);
+    struct str only = redis_reply_field(fields, "only"), rest;
+    uint64_t part;
 
-    memset(event, 0, sizeof(*event));
-    memcpy(event->entry, entry.p, entry.len);
-    event->entry[entry.len] = '\0';
-    memcpy(event->id, id.p, id.len);
-    event->push = partition->push;
-    event->partition = partition;
-    TAILQ_INIT(&event->deliveries);
-    HASH_ADD(hh, partition->events, id[0], id.len, event);
-    event->push->event_count++;
-    return event;
+    *facts = (struct entry_facts){.id = redis_reply_str(redis_reply_at(entry, 0)),
+                                  .text = redis_reply_field(fields, "e")};
+    facts->bytes = facts->text.len;
+    if (!facts->text.p)
+        facts->text = STR("");
+    if (only.p) {
+        facts->origin_id = str_split(only, ' ', &rest);
+        if (str_to_u64(str_split(rest, ' ', &rest), UINT32_MAX, &part))
+            facts->only = (struct delivery_facts){rest, (unsigned)part, 0, 0};
+    }
+    return facts->id.len > 0 && facts->id.len < EVENT_ID_SIZE;
 }
 
-static void take_entry(struct partition *partition, const redisReply *entry)
+static void take_entry(struct reader *reader, struct partition *partition,
+                       const redisReply *entry)
 {
-    struct str id = redis_reply_str(redis_reply_at(entry, 0));
-    struct str text = redis_reply_str(redis_reply_at(redis_reply_at(entry, 1), 1));
+    struct entry_facts facts;
     struct push_event *event;
 
-    if (id.len == 0 || id.len >= EVENT_ID_SIZE)
+    if (!read_entry(entry, &facts))
         return;
-    memcpy(partition->last_id, id.p, id.len);
-    partition->last_id[id.len] = '\0';
-    HASH_FIND(hh, partition->events, id.p, id.len, event);
-    if (event)
+    if (facts.bytes > reader->large_bytes)
+        reader->large_bytes = facts.bytes;
+    memcpy(partition->last_id, facts.id.p, facts.id.len);
+    partition->last_id[facts.id.len] = '\0';
+    if (stream_has(&partition->stream, facts.id))
         return; /* read before the connection was lost */
-    event = remember_event(partition, id, text.p ? text : STR(""));
-    if (!event_read(str_n(event->entry, text.len), &event->facts)) {
-        log_error("push", "event=%u-%s state=dropped reason=unreadable", partition->number,
-                  event->id);
-        metric_inc(M_EVENTS_MALFORMED);
-        event_done(event);
+    event = stream_remember(&partition->stream, &facts);
+    if (!event)
         return;
-    }
     metric_add(M_EVENTS, 1, event_kind_name(event->facts.kind), NULL, NULL);
     dispatch_event(event);
 }
@@ -93,7 +95,7 @@ static void take_stream(struct reader *reader, const redisReply *stream)
         partition->is_to_be_read_anew)
         return;
     for (size_t n = 0; n < entries->elements; n++)
-        take_entry(partition, redis_reply_at(entries, n));
+        take_entry(reader, partition, redis_reply_at(entries, n));
 }
 
 /* ---- reading ---- */
@@ -128,7 +130,18 @@ static void streams_read(enum redis_status status, const redisReply *reply, void
 
 static bool has_room(const struct push *push)
 {
-    return (int64_t)push->event_count < push->settings->window_events;
+    return (int64_t)push->event_count < push->settings->window_events &&
+           (int64_t)push->event_bytes < push->settings->window_bytes;
+}
+
+/* Entries to ask for, of each stream: few when they were large lately, so that what comes at once
+ * stays within the window. */
+static int64_t read_count(const struct reader *reader, size_t streams)
+{
+    int64_t room = reader->push->settings->window_bytes - (int64_t)reader->push->event_bytes;
+    int64_t count = room / (int64_t)streams / (int64_t)(reader->large_bytes + 1);
+
+    return count < 1 ? 1 : count > READ_COUNT ? READ_COUNT : count;
 }
 
 static void read_more(struct reader *reader)
@@ -137,6 +150,7 @@ static void read_more(struct reader *reader)
     uint32_t count = push->partitions ? push->core->partition_count : 0;
     size_t streams = 0;
     struct str *argv;
+    struct decimal entries;
     struct key *keys;
 
     if (!reader->is_running || reader->is_reading || push->is_stopping ||
@@ -146,10 +160,13 @@ static void read_more(struct reader *reader)
         streams += push->partitions[i].state == PARTITION_OWNED;
     if (streams == 0)
         return;
+    reader->large_bytes -= reader->large_bytes / 16;
     argv = xcalloc(6 + 2 * streams, sizeof(*argv));
     keys = xcalloc(streams, sizeof(*keys));
-    memcpy(argv, (struct str[]){STR("XREAD"), STR("COUNT"), STR(READ_COUNT), STR("BLOCK"),
-                                STR(READ_BLOCK), STR("STREAMS")},
+    memcpy(argv,
+           (struct str[]){STR("XREAD"), STR("COUNT"),
+                          decimal_str(&entries, read_count(reader, streams)), STR("BLOCK"),
+                          STR(READ_BLOCK), STR("STREAMS")},
            6 * sizeof(*argv));
     for (uint32_t i = 0, n = 0; i < count; i++) {
         struct partition *partition = &push->partitions[i];
@@ -170,7 +187,10 @@ static void read_more(struct reader *reader)
 
 void reader_resume(struct reader *reader)
 {
-    if ((int64_t)reader->push->event_count * 2 < reader->push->settings->window_events)
+    const struct push *push = reader->push;
+
+    if ((int64_t)push->event_count * 2 < push->settings->window_events &&
+        (int64_t)push->event_bytes * 2 < push->settings->window_bytes)
         read_more(reader);
 }
 
@@ -212,7 +232,7 @@ int64_t reader_oldest_event_ms(const struct push *push)
 
     for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
         /* uthash keeps the order of insertion: the first one is the oldest of its partition */
-        const struct push_event *event = push->partitions[i].events;
+        const struct push_event *event = push->partitions[i].stream.events;
 
         if (event && (!oldest_ms || event->facts.time_ms < oldest_ms))
             oldest_ms = event->facts.time_ms;

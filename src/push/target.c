@@ -1,22 +1,19 @@
 /*
- * A target is one callback URL of one application: the deliveries that wait for it, and its breaker.
- * Here are the rules of what an attempt's result does: who tries again and when, what is given up,
- * when the URL becomes invalid, and how it comes back.
+ * A target is one callback URL of one application: the deliveries that wait for it in memory, its
+ * breaker, and its parks. Here is what may be sent when; what a result does is in outcome.c.
  */
-#include "push/delivery.h"
+#include "push/park.h"
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/metric.h"
 #include "base/url.h"
-#include "push/result.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 #define LEASE_DOUBT_MS 200
-#define IDLE_KEEP_MS  60000 /* a target without deliveries is forgotten after this */
-#define DROP_LOG_MS   60000 /* one line per URL and minute */
+#define IDLE_KEEP_MS   60000 /* a target without deliveries is forgotten after this */
+#define QUEUE_MIN      4     /* deliveries that any target may have in memory */
 
 /* ---- life ---- */
 
@@ -27,16 +24,37 @@ static void wake_up(evutil_socket_t fd, short what, void *arg)
     target_wake(arg);
 }
 
-static struct target *target_new(struct push *push, const char *key, size_t key_len,
-                                 size_t app_id_len)
+static bool leads_nowhere(const struct target *target)
 {
-    struct target *target = xcalloc(1, sizeof(*target) + key_len + 1);
+    const struct subscriptions *subscriptions = target->app->subscriptions;
+
+    for (size_t i = 0; subscriptions && i < subscriptions->count; i++) {
+        if (str_eq(subscriptions->list[i].url, str_of(target->url)))
+            return false;
+    }
+    return subscriptions != NULL;
+}
+
+static void name_target(struct target *target, struct str key)
+{
+    char digest[CRYPTO_SHA256_HEX_SIZE];
+
+    memcpy(target->key, key.p, key.len);
+    target->key_len = key.len;
+    crypto_sha256_hex(key, digest);
+    memcpy(target->digest, digest, TARGET_DIGEST_SIZE - 1);
+}
+
+static struct target *target_new(struct push *push, struct str key, struct str app_id)
+{
+    struct target *target = xcalloc(1, sizeof(*target) + key.len + 1);
     struct url url;
 
-    memcpy(target->key, key, key_len);
-    target->key_len = key_len;
+    name_target(target, key);
     target->push = push;
-    target->url = target->key + app_id_len + 1;
+    target->app = push_app_get(push, app_id);
+    target->app->target_count++;
+    target->url = target->key + app_id.len + 1;
     /* A URL in Redis was checked when it was stored; one that is not legal now is never sent to. */
     target->path = url_parse(str_of(target->url), &url) ? url.target : STR_NONE;
     target->endpoint = endpoint_get(push->endpoints, str_of(target->url));
@@ -46,7 +64,10 @@ static struct target *target_new(struct push *push, const char *key, size_t key_
     TAILQ_INIT(&target->ready);
     TAILQ_INIT(&target->deliveries);
     target->wake = evtimer_new(push->core->base, wake_up, target);
-    HASH_ADD_KEYPTR(hh, push->targets, target->key, key_len, target);
+    target->is_paused = switches_is_paused(push, str_of(target->url));
+    target->is_left_over = leads_nowhere(target);
+    HASH_ADD_KEYPTR(hh, push->targets, target->key, target->key_len, target);
+    share_apply(target);
     return target;
 }
 
@@ -63,37 +84,74 @@ struct target *target_get(struct push *push, struct str app_id, struct str url)
     key[app_id.len] = ' ';
     memcpy(key + app_id.len + 1, url.p, url.len);
     HASH_FIND(hh, push->targets, key, key_len, target);
-    return target ? target : target_new(push, key, key_len, app_id.len);
+    return target ? target : target_new(push, str_n(key, key_len), str_n(key, app_id.len));
 }
 
 static void target_free(struct target *target)
 {
+    struct push_app *app = target->app;
+
     HASH_DEL(target->push->targets, target);
     target->push->breaker_counts[target->breaker.state]--;
     endpoint_dequeue(target);
     endpoint_release(target->endpoint);
     event_free(target->wake);
     free(target);
+    app->target_count--;
+    push_app_leave(app);
+}
+
+static bool is_unparked(const struct target *target, const struct delivery *delivery)
+{
+    const struct park *park = delivery->event->stream->park;
+
+    return park && park->target == target;
 }
 
 void target_attach(struct target *target, struct delivery *delivery)
 {
     TAILQ_INSERT_TAIL(&target->deliveries, delivery, in_target);
-    target->delivery_count++;
+    if (target->delivery_count++ == 0)
+        target->push->busy_targets++;
     target->push->queued_count++;
+    target->unparked_count += is_unparked(target, delivery);
 }
 
 void target_detach(struct target *target, struct delivery *delivery)
 {
     TAILQ_REMOVE(&target->deliveries, delivery, in_target);
-    target->delivery_count--;
+    if (--target->delivery_count == 0) {
+        target->push->busy_targets--;
+        target->idle_since_ms = clock_tick_ms();
+    }
     target->push->queued_count--;
-    target->idle_since_ms = clock_tick_ms();
+    target->unparked_count -= is_unparked(target, delivery);
+}
+
+/* ---- limits ---- */
+
+/* While there is plenty of room, as many as the settings say; then a fair share of half the window,
+ * so that slow targets never fill what the others need. */
+size_t target_queue_limit(const struct target *target)
+{
+    const struct push *push = target->push;
+    const struct push_settings *settings = push->settings;
+    size_t most = (size_t)settings->queue_events;
+    size_t share = (size_t)settings->window_events / 2;
+
+    if ((int64_t)push->event_count * 2 < settings->window_events &&
+        (int64_t)push->event_bytes * 2 < settings->window_bytes)
+        return most;
+    if (push->busy_targets > 0)
+        share /= push->busy_targets;
+    if (share < QUEUE_MIN)
+        share = QUEUE_MIN;
+    return share < most ? share : most;
 }
 
 /* ---- breaker ---- */
 
-static void note_state(struct target *target, enum breaker_state before)
+void target_note_state(struct target *target, enum breaker_state before)
 {
     enum breaker_state now = target->breaker.state;
 
@@ -102,11 +160,30 @@ static void note_state(struct target *target, enum breaker_state before)
     target->push->breaker_counts[before]--;
     target->push->breaker_counts[now]++;
     if (now == BREAKER_DOWN && before != BREAKER_PROBE)
-        log_warn("push", "url=%s state=invalid failures=%lld reason=%s waiting=%zu", target->url,
-                 (long long)target->breaker.fails, target->last_error, target->delivery_count);
+        log_warn("push", "url=%s state=invalid failures=%lld reason=%s waiting=%zu parked=%lld",
+                 target->url, (long long)target->breaker.fails, target->last_error,
+                 target->delivery_count, (long long)target->parked_entries);
     else if (now == BREAKER_UP || (now == BREAKER_DRAIN && before != BREAKER_UP))
-        log_info("push", "url=%s state=%s waiting=%zu", target->url, breaker_state_name(now),
-                 target->delivery_count);
+        log_info("push", "url=%s state=%s waiting=%zu parked=%lld", target->url,
+                 breaker_state_name(now), target->delivery_count,
+                 (long long)target->parked_entries);
+}
+
+bool target_is_settled(const struct target *target)
+{
+    return target->unread_parks == 0 && target->unparked_count == 0;
+}
+
+/* An invalid one whose probe is due, with nothing parked: what comes first is the probe. */
+bool target_holds_back(const struct target *target)
+{
+    const struct breaker *breaker = &target->breaker;
+
+    if (target->is_paused || breaker->state == BREAKER_PROBE)
+        return true;
+    return breaker->state == BREAKER_DOWN &&
+           (target->unread_parks > 0 || target->delivery_count > 0 ||
+            clock_tick_ms() < breaker->next_probe_ms);
 }
 
 static void schedule_wake(struct target *target, int64_t at_ms)
@@ -119,43 +196,71 @@ static void schedule_wake(struct target *target, int64_t at_ms)
     event_add(target->wake, &pause);
 }
 
+/* At the time of a probe: who may make it, and with what. Without anything to send there is none. */
+static void consider_probe(struct target *target)
+{
+    bool has_ready = !TAILQ_EMPTY(&target->ready);
+
+    if (target->is_paused || target->push->is_stopping || target->push->is_paused ||
+        (!has_ready && target->unread_parks == 0))
+        return;
+    if (!target->is_probe_granted && clock_tick_ms() < target->breaker.next_probe_ms)
+        schedule_wake(target, target->breaker.next_probe_ms);
+    else if (!target->is_probe_granted)
+        share_ask_probe(target);
+    else if (has_ready)
+        endpoint_enqueue(target);
+    else
+        unpark_probe(target);
+}
+
 void target_wake(struct target *target)
 {
+    if (target->breaker.state == BREAKER_DOWN) {
+        consider_probe(target);
+        return;
+    }
     if (!TAILQ_EMPTY(&target->ready))
         endpoint_enqueue(target);
+    unpark_wake(target);
 }
 
-/* The oldest head among those that wait: what a probe is made with. Lanes whose head pauses after
- * its last attempt count too, since a probe is that attempt. */
-static struct lane *oldest_lane(struct target *target)
+/* From the application's lanes, since a lane that goes takes several deliveries along. */
+void target_park_all(struct target *target)
 {
-    struct delivery *delivery;
+    struct lane *lane, *next;
 
-    TAILQ_FOREACH (delivery, &target->deliveries, in_target) {
-        struct lane *lane = delivery->lane;
-
-        if (lane->state != LANE_IN_FLIGHT && TAILQ_FIRST(&lane->deliveries) == delivery)
-            return lane;
+    for (lane = TAILQ_FIRST(&target->app->lanes); lane; lane = next) {
+        next = TAILQ_NEXT(lane, in_app);
+        if (lane->target == target && lane->state != LANE_IN_FLIGHT)
+            lane_park(lane);
     }
-    return NULL;
 }
 
-static bool is_expired(const struct target *target, const struct delivery *delivery)
+void target_set_paused(struct target *target, bool is_paused)
 {
-    return clock_now_ms() - delivery->event->facts.time_ms >=
-           target->push->settings->v1_cache_time_ms;
+    if (target->is_paused == is_paused)
+        return;
+    target->is_paused = is_paused;
+    log_info("push", "url=%s deliveries=%s", target->url, is_paused ? "paused" : "resumed");
+    if (is_paused)
+        target_park_all(target);
+    else
+        target_wake(target);
 }
+
+/* ---- sending ---- */
 
 /* false: the lane left the ready ones. */
 static bool may_send(struct target *target, struct lane *lane, int64_t now_ms)
 {
     const struct delivery *head = TAILQ_FIRST(&lane->deliveries);
 
-    if (is_expired(target, head)) {
+    if (target_is_expired(target->push, head->event)) {
         target_drop_head(lane, "expired");
         return false;
     }
-    if (!partition_may_send(head->event->partition, now_ms)) {
+    if (!partition_may_send(head->event->stream->partition, now_ms)) {
         lane_leave_queue(lane); /* until the lease is known to be ours */
         lane_pause(lane, LEASE_DOUBT_MS);
         return false;
@@ -163,34 +268,45 @@ static bool may_send(struct target *target, struct lane *lane, int64_t now_ms)
     return true;
 }
 
-struct lane *target_take_lane(struct target *target)
+static bool breaker_lets_through(struct target *target, int64_t now_ms)
 {
     const struct push_settings *settings = target->push->settings;
+    struct breaker *breaker = &target->breaker;
+    int64_t next_ms;
+
+    if (breaker->state == BREAKER_DOWN) {
+        if (!target->is_probe_granted)
+            consider_probe(target);
+        return target->is_probe_granted;
+    }
+    breaker->instances = (int64_t)owner_instance_count(target->push);
+    if (breaker_allows(breaker, settings, now_ms, target->in_flight))
+        return true;
+    next_ms = breaker_next_ms(breaker, settings, now_ms);
+    if (next_ms)
+        schedule_wake(target, next_ms);
+    return false;
+}
+
+struct lane *target_take_lane(struct target *target)
+{
     int64_t now_ms = clock_tick_ms();
     enum breaker_state before = target->breaker.state;
     struct lane *lane;
 
     while ((lane = TAILQ_FIRST(&target->ready)) && !may_send(target, lane, now_ms))
         ;
-    if (!lane)
+    if (!lane || target->is_paused)
         return NULL;
     if (now_ms < target->paused_until_ms) {
         schedule_wake(target, target->paused_until_ms);
         return NULL;
     }
-    if (!breaker_allows(&target->breaker, settings, now_ms, target->in_flight)) {
-        int64_t next_ms = breaker_next_ms(&target->breaker, settings, now_ms);
-
-        if (next_ms)
-            schedule_wake(target, next_ms);
+    if (!breaker_lets_through(target, now_ms))
         return NULL;
-    }
-    if (before == BREAKER_DOWN)
-        lane = oldest_lane(target);
-    if (!lane)
-        return NULL;
+    target->is_probe_granted = false;
     breaker_sent(&target->breaker, now_ms);
-    note_state(target, before);
+    target_note_state(target, before);
     lane_leave_queue(lane);
     lane->state = LANE_IN_FLIGHT;
     target->in_flight++;
@@ -198,217 +314,108 @@ struct lane *target_take_lane(struct target *target)
     return lane;
 }
 
-/* ---- giving up ---- */
-
-static void log_drop(struct target *target, const char *reason)
-{
-    int64_t now_ms = clock_tick_ms();
-
-    target->dropped_since_log++;
-    if (target->last_drop_log_ms && now_ms - target->last_drop_log_ms < DROP_LOG_MS)
-        return;
-    log_warn("push", "url=%s dropped=%llu reason=%s error=%s", target->url,
-             (unsigned long long)target->dropped_since_log, reason, target->last_error);
-    target->last_drop_log_ms = now_ms;
-    target->dropped_since_log = 0;
-}
-
-void target_drop(struct delivery *delivery, const char *reason)
-{
-    metric_add(M_DROPPED, 1, reason, NULL, NULL);
-    log_drop(delivery->lane->target, reason);
-    delivery_end(delivery);
-}
-
-static struct delivery *take_head(struct lane *lane)
-{
-    struct delivery *head = TAILQ_FIRST(&lane->deliveries);
-
-    TAILQ_REMOVE(&lane->deliveries, head, in_lane);
-    target_detach(lane->target, head);
-    return head;
-}
-
-void target_drop_head(struct lane *lane, const char *reason)
-{
-    struct delivery *head = take_head(lane);
-
-    lane_leave_queue(lane);
-    target_drop(head, reason);
-    lane_advance(lane);
-}
-
-/* ---- what a result does ---- */
-
-static const struct delivery *head_of(const struct lane *lane)
-{
-    return TAILQ_FIRST(&lane->deliveries);
-}
-
-static void note_error(struct target *target, const struct http_result *result)
-{
-    if (result->outcome == HTTP_ANSWERED)
-        snprintf(target->last_error, sizeof(target->last_error), "status %d", result->status);
-    else
-        snprintf(target->last_error, sizeof(target->last_error), "%s",
-                 result->reason ? result->reason : "no answer");
-}
-
-static void delivered(struct target *target, struct lane *lane)
-{
-    struct delivery *head = take_head(lane);
-    double age_s = (double)(clock_now_ms() - head->event->facts.time_ms) / 1000.0;
-
-    metric_observe(M_PUSH_LATENCY, age_s, NULL);
-    delivery_end(head);
-    breaker_succeeded(&target->breaker, target->delivery_count == 0);
-    lane_advance(lane);
-}
-
-static double random_fraction(void)
-{
-    return (double)random() / (double)RAND_MAX;
-}
-
-static void refused(struct lane *lane)
-{
-    struct delivery *head = TAILQ_FIRST(&lane->deliveries);
-    int64_t pause_ms = result_refused_pause_ms(lane->push->settings, ++head->refusals);
-
-    if (pause_ms >= 0) {
-        metric_inc(M_RETRIES);
-        lane_pause(lane, pause_ms);
-        return;
-    }
-    take_head(lane);
-    target_drop(head, "refused");
-    lane_advance(lane);
-}
-
-static void not_delivered(struct target *target, struct lane *lane, enum result_class class,
-                          const struct http_result *result)
-{
-    const struct push_settings *settings = target->push->settings;
-    int64_t now_ms = clock_tick_ms();
-
-    note_error(target, result);
-    if (result_counts(class, result))
-        breaker_failed(&target->breaker, settings, now_ms);
-    else
-        breaker_neutral(&target->breaker, settings, now_ms);
-    if (class == RESULT_REFUSED) {
-        refused(lane);
-        return;
-    }
-    metric_inc(M_RETRIES);
-    if (class == RESULT_THROTTLE) {
-        target->paused_until_ms = now_ms + result_throttle_ms(result, settings);
-        lane_pause(lane, result_throttle_ms(result, settings));
-    } else {
-        lane_pause(lane, result_retry_pause_ms(settings, head_of(lane)->attempts,
-                                               random_fraction()));
-    }
-}
-
-/* The lane was moved to another callback while this attempt ran: it goes on there. */
-static bool was_moved(const struct target *target, const struct lane *lane)
-{
-    return lane->target != target;
-}
-
-static void attempt_ended(struct target *target)
-{
-    struct push *push = target->push;
-
-    target->in_flight--;
-    if (--push->in_flight_count == 0 && push->is_stopping)
-        event_active(push->stop_check, EV_TIMEOUT, 0);
-}
-
-void target_attempt_done(struct target *target, struct lane *lane,
-                         const struct http_result *result)
-{
-    const struct push_settings *settings = target->push->settings;
-    enum result_class class = result_classify(result, settings);
-    enum breaker_state before = target->breaker.state;
-
-    attempt_ended(target);
-    metric_add(M_PUSH_REQUESTS, 1, result_class_name(class), NULL, NULL);
-    if (class == RESULT_OK) {
-        delivered(target, lane);
-    } else if (head_of(lane)->event->is_forgotten) {
-        breaker_neutral(&target->breaker, settings, clock_tick_ms());
-        delivery_end(take_head(lane)); /* the partition's new owner sends it */
-        lane_advance(lane);
-    } else if (was_moved(target, lane)) {
-        if (result_counts(class, result))
-            breaker_failed(&target->breaker, settings, clock_tick_ms());
-        lane_make_ready(lane, true);
-    } else {
-        not_delivered(target, lane, class, result);
-    }
-    note_state(target, before);
-    target_wake(target);
-}
-
-void target_attempt_postponed(struct target *target, struct lane *lane, int64_t pause_ms)
-{
-    enum breaker_state before = target->breaker.state;
-
-    attempt_ended(target);
-    if (before == BREAKER_PROBE) /* it was not made: the next one is due at once */
-        target->breaker.state = BREAKER_DOWN;
-    note_state(target, before);
-    if (pause_ms)
-        lane_pause(lane, pause_ms);
-    else
-        lane_make_ready(lane, true);
-}
-
 /* ---- once in a while ---- */
 
 /* Heads only: what stands behind an older head that is in flight expires after it. */
-static void drop_oldest_heads(struct target *target, const char *reason,
-                              bool (*goes)(const struct target *, const struct delivery *))
+static void drop_expired(struct target *target)
 {
     struct delivery *delivery, *next;
 
     for (delivery = TAILQ_FIRST(&target->deliveries); delivery; delivery = next) {
         struct lane *lane = delivery->lane;
 
-        if (!goes(target, delivery))
+        if (!target_is_expired(target->push, delivery->event))
             return;
         next = TAILQ_NEXT(delivery, in_target);
-        if (lane->state != LANE_IN_FLIGHT && head_of(lane) == delivery)
-            target_drop_head(lane, reason);
+        if (lane->state != LANE_IN_FLIGHT && TAILQ_FIRST(&lane->deliveries) == delivery)
+            target_drop_head(lane, "expired");
     }
 }
 
-static bool is_too_many(const struct target *target, const struct delivery *delivery)
+static void settle_drain(struct target *target)
 {
-    (void)delivery;
-    return target->breaker.state != BREAKER_UP &&
-           (int64_t)target->delivery_count > target->push->settings->queue_events;
+    enum breaker_state before = target->breaker.state;
+
+    if (before == BREAKER_DRAIN && target_is_settled(target))
+        breaker_emptied(&target->breaker);
+    target_note_state(target, before);
+}
+
+/* An invalid URL stays known until its probe time has come and nobody asked for it. */
+static bool is_to_be_forgotten(const struct target *target)
+{
+    int64_t idle_ms = clock_tick_ms() - target->idle_since_ms;
+
+    if (target->delivery_count > 0 || target->in_flight > 0 || target->park_count > 0 ||
+        target->reads_under_way > 0)
+        return false;
+    return idle_ms >= IDLE_KEEP_MS && (target->breaker.state == BREAKER_UP ||
+                                       idle_ms >= target->push->settings->v1_cache_time_ms);
+}
+
+void target_find_leftovers(struct push_app *app)
+{
+    struct target *target, *next;
+
+    app->has_leftovers = false;
+    HASH_ITER (hh, app->push->targets, target, next) {
+        if (target->app != app)
+            continue;
+        target->is_left_over = leads_nowhere(target);
+        if (target->is_left_over && target->unread_parks > 0)
+            app->has_leftovers = true;
+    }
+    HASH_ITER (hh, app->push->targets, target, next) {
+        if (target->app == app)
+            unpark_wake(target);
+    }
+}
+
+static void count_leftovers(struct push *push)
+{
+    struct push_app *app;
+    struct target *target;
+
+    for (app = push->apps; app; app = app->hh.next)
+        app->has_leftovers = false;
+    for (target = push->targets; target; target = target->hh.next)
+        target->app->has_leftovers |= target->is_left_over && target->unread_parks > 0;
 }
 
 void target_sweep(struct push *push)
 {
     struct target *target, *next;
-    int64_t now_ms = clock_tick_ms();
 
+    count_leftovers(push);
     HASH_ITER (hh, push->targets, target, next) {
-        drop_oldest_heads(target, "expired", is_expired);
-        drop_oldest_heads(target, "queue_full", is_too_many);
-        if (target->delivery_count > 0 || target->in_flight > 0) {
-            target_wake(target);
-            continue;
-        }
-        /* An invalid URL stays known until its probe time has come and nobody asked for it. */
-        if (now_ms - target->idle_since_ms >= IDLE_KEEP_MS &&
-            (target->breaker.state == BREAKER_UP ||
-             now_ms - target->idle_since_ms >= push->settings->v1_cache_time_ms))
+        drop_expired(target);
+        unpark_sweep(target);
+        park_sweep(target);
+        settle_drain(target);
+        if (is_to_be_forgotten(target))
             target_free(target);
+        else
+            target_wake(target);
     }
+}
+
+static void free_lane(struct push *push, struct lane *lane)
+{
+    struct delivery *delivery;
+
+    while ((delivery = TAILQ_FIRST(&lane->deliveries))) {
+        TAILQ_REMOVE(&lane->deliveries, delivery, in_lane);
+        if (--delivery->body->references == 0)
+            free(delivery->body);
+        if (delivery->event->is_forgotten && --delivery->event->pending == 0)
+            free(delivery->event); /* the others go with their stream */
+        free(delivery);
+    }
+    HASH_DEL(push->lanes, lane);
+    TAILQ_REMOVE(&lane->app->lanes, lane, in_app);
+    if (lane->pause)
+        event_free(lane->pause);
+    free(lane);
 }
 
 void target_free_all(struct push *push)
@@ -416,58 +423,10 @@ void target_free_all(struct push *push)
     struct lane *lane, *next_lane;
     struct target *target, *next;
 
-    HASH_ITER (hh, push->lanes, lane, next_lane) {
-        struct delivery *delivery;
-
-        while ((delivery = TAILQ_FIRST(&lane->deliveries))) {
-            TAILQ_REMOVE(&lane->deliveries, delivery, in_lane);
-            if (--delivery->body->references == 0)
-                free(delivery->body);
-            if (delivery->event->is_forgotten && --delivery->event->pending == 0)
-                free(delivery->event); /* the others go with their partition */
-            free(delivery);
-        }
-        HASH_DEL(push->lanes, lane);
-        if (lane->pause)
-            event_free(lane->pause);
-        free(lane);
-    }
-    HASH_ITER (hh, push->targets, target, next)
+    HASH_ITER (hh, push->lanes, lane, next_lane)
+        free_lane(push, lane);
+    HASH_ITER (hh, push->targets, target, next) {
+        park_free_all(target);
         target_free(target);
-}
-
-static void write_target(const struct target *target, struct json_writer *w)
-{
-    const struct delivery *oldest = TAILQ_FIRST(&target->deliveries);
-    int64_t age_ms = oldest ? clock_now_ms() - oldest->event->facts.time_ms : 0;
-
-    json_object(w);
-    json_member_text(w, "url", target->url);
-    json_member_str(w, "application", str_split(str_of(target->key), ' ', &(struct str){0}));
-    json_member_text(w, "state", breaker_state_name(target->breaker.state));
-    json_member_i64(w, "failures", target->breaker.fails);
-    json_member_i64(w, "waiting", (int64_t)target->delivery_count - target->in_flight);
-    json_member_i64(w, "inFlight", target->in_flight);
-    json_member_i64(w, "oldestSeconds", age_ms / 1000);
-    json_member_text(w, "lastError", target->last_error);
-    json_object_end(w);
-}
-
-void push_write_endpoints(const struct push *push, bool is_failing_only, struct json_writer *w)
-{
-    const struct target *target;
-
-    json_array(w);
-    for (target = push->targets; target; target = target->hh.next) {
-        if (!is_failing_only || target->breaker.state != BREAKER_UP || target->breaker.fails > 0)
-            write_target(target, w);
     }
-    json_array_end(w);
-}
-
-void target_write_status(struct push *push, struct json_writer *w)
-{
-    for (int state = 0; state < BREAKER_STATES; state++)
-        json_member_i64(w, breaker_state_name((enum breaker_state)state),
-                        (int64_t)push->breaker_counts[state]);
 }

@@ -44,6 +44,17 @@ struct str key_events(struct key *key, uint32_t partition)
     return written(key, snprintf(key->text, sizeof(key->text), "{p%u}:q", (unsigned)partition));
 }
 
+struct str key_parked(struct key *key, uint32_t partition, struct str digest_hex)
+{
+    return in_partition(key, partition, "park", digest_hex);
+}
+
+struct str key_parked_table(struct key *key, uint32_t partition)
+{
+    return written(key,
+                   snprintf(key->text, sizeof(key->text), "{p%u}:parked", (unsigned)partition));
+}
+
 struct str key_timers(struct key *key, uint32_t partition)
 {
     return written(key, snprintf(key->text, sizeof(key->text), "{p%u}:t", (unsigned)partition));
@@ -85,6 +96,11 @@ struct str key_app_subscription_index(struct key *key, struct str app_id)
     return in_app(key, app_id, "subkey");
 }
 
+struct str key_app_breakers(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "breakers");
+}
+
 struct str key_apps(struct key *key)
 {
     return written(key, snprintf(key->text, sizeof(key->text), "{g}:apps"));
@@ -98,6 +114,11 @@ struct str key_instances(struct key *key)
 struct str key_deployment(struct key *key)
 {
     return written(key, snprintf(key->text, sizeof(key->text), "{g}:conf"));
+}
+
+struct str key_dead_letters(struct key *key)
+{
+    return written(key, snprintf(key->text, sizeof(key->text), "{g}:dead"));
 }
 
 struct str key_token(struct key *key, struct str digest_hex)

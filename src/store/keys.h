@@ -29,6 +29,11 @@ struct str key_shadow(struct key *key, uint32_t partition, struct str device_id)
 struct str key_children(struct key *key, uint32_t partition, struct str gateway_id);
 /* stream: events, one field `e` each (core/event.h). Entries leave when acknowledged. */
 struct str key_events(struct key *key, uint32_t partition);
+/* zset: deliveries set aside for one target, by name (push/park.c); all scores are 0. The digest is
+ * that of the target's name. */
+struct str key_parked(struct key *key, uint32_t partition, struct str digest_hex);
+/* hash: which targets have parked deliveries: <digest> -> "<bytes> <application> <url>". */
+struct str key_parked_table(struct key *key, uint32_t partition);
 /* zset: durable timers, "<kind>:<device>" by due time in ms. */
 struct str key_timers(struct key *key, uint32_t partition);
 
@@ -47,13 +52,18 @@ struct str key_app_devices(struct key *key, struct str app_id);
 struct str key_app_subscriptions(struct key *key, struct str app_id);
 /* hash: "<event app>|<type>|<channel>[|<url>]" -> subscription id. */
 struct str key_app_subscription_index(struct key *key, struct str app_id);
+/* hash: callback URL that is invalid -> "<since> <next probe> <failures> <reason>", times in ms of
+ * Redis' clock. */
+struct str key_app_breakers(struct key *key, struct str app_id);
 
 /* zset: application ids by time of creation. */
 struct str key_apps(struct key *key);
 /* zset: live instances by their last heartbeat, in ms of Redis' clock. */
 struct str key_instances(struct key *key);
-/* hash: facts of the deployment: partitions. */
+/* hash: facts of the deployment: partitions, what is paused. */
 struct str key_deployment(struct key *key);
+/* stream: the last deliveries that were dropped. */
+struct str key_dead_letters(struct key *key);
 
 /* string: application id; by the SHA-256 of an access token. Expires with the token. */
 struct str key_token(struct key *key, struct str digest_hex);

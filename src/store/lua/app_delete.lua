@@ -1,9 +1,9 @@
 -- app_delete.lua: delete an application that has no devices, with its subscriptions.
 -- KEYS  1 application   2 device index   3 node index   4 subscriptions   5 subscription index
---                                                                            {a<app>}
+--       6 breakers                                                           {a<app>}
 -- -> 1, 0 when there is no such application, -1 while it has devices
 -- Safe to repeat: the second run answers 0.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if redis.call('ZCARD', KEYS[2]) > 0 then return -1 end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+redis.call('DEL', unpack(KEYS))
 return 1

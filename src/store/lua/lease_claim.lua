@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 -- lease_claim.lua: claim a partition that is free, or was this instance's in an earlier life.
--- KEYS  1 lease   2 epoch                                                    {p<N>}
+-- KEYS  1 lease   2 epoch   3 table of parked targets                        {p<N>}
 -- ARGV  1 instance id   2 life of the lease (ms)
--- -> "<instance>:<epoch>", the fence of the new owner, or "" when somebody else holds it
+-- -> {"<instance>:<epoch>", {field, value ...}}: the fence of the new owner, and the table;
+--    {} when somebody else holds it
 -- Safe to repeat: a second run gives a newer epoch, and the caller goes by the last one it saw.
 local held = redis.call('GET', KEYS[1])
-if held and string.match(held, '^(.*):%d+$') ~= ARGV[1] then return '' end
+if held and string.match(held, '^(.*):%d+$') ~= ARGV[1] then return {} end
 local fence = ARGV[1] .. ':' .. string.format('%.0f', redis.call('INCR', KEYS[2]))
 redis.call('SET', KEYS[1], fence, 'PX', ARGV[2])
-return fence
+return { fence, redis.call('HGETALL', KEYS[3]) }

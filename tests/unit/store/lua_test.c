@@ -30,6 +30,10 @@
 #define CODE      "vc:{digest}"
 #define LEASE     "{p7}:own"
 #define EPOCH     "{p7}:epoch"
+#define PARKED    "{p7}:park:d"
+#define TABLE     "{p7}:parked"
+#define DEPLOYMENT "{g}:conf"
+#define BREAKERS  "{a1}:breakers"
 #define INSTANCES "{g}:inst"
 
 static char dir[] = "/tmp/lua_test-XXXXXX";
@@ -276,7 +280,7 @@ static void an_application_that_is_not_there_is_not_made_by_a_change(void **stat
     assert_state("");
 }
 
-#define APP_KEYS KEYS(APP, DEVICES, NODES, SUBS, INDEX)
+#define APP_KEYS KEYS(APP, DEVICES, NODES, SUBS, INDEX, BREAKERS)
 
 static void an_application_without_devices_is_deleted_with_its_subscriptions(void **state)
 {
@@ -285,6 +289,7 @@ static void an_application_without_devices_is_deleted_with_its_subscriptions(voi
     given("HSET " NODES " n x:1");
     given("HSET " SUBS " s {}");
     given("HSET " INDEX " k s");
+    given("HSET " BREAKERS " u x");
     given("SET other x");
     ANSWER("1", app_delete, APP_KEYS, ARGS(NULL));
     assert_state("other x\n");
@@ -1098,16 +1103,17 @@ static void a_free_partition_is_claimed_with_the_next_epoch(void **state)
 {
     (void)state;
     given("SET " EPOCH " 41");
-    ANSWER("i1:42", lease_claim, KEYS(LEASE, EPOCH), ARGS("i1", "60000"));
-    assert_state(EPOCH " 42\n" LEASE " i1:42\n");
+    freeReplyObject(call(admin, 4, (const char *[]){"HSET", TABLE, "d", "7 a u"}));
+    ANSWER("i1:42 d 7 a u", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i1", "60000"));
+    assert_state(EPOCH " 42\n" LEASE " i1:42\n" TABLE " d=7 a u\n");
     assert_expires_within(LEASE, 30000, 60000);
 }
 
 static void an_instance_claims_its_own_partition_with_a_newer_epoch(void **state)
 {
     (void)state;
-    ANSWER("i1:1", lease_claim, KEYS(LEASE, EPOCH), ARGS("i1", "60000"));
-    ANSWER("i1:2", lease_claim, KEYS(LEASE, EPOCH), ARGS("i1", "90000"));
+    ANSWER("i1:1 ", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i1", "60000"));
+    ANSWER("i1:2 ", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i1", "90000"));
     assert_state(EPOCH " 2\n" LEASE " i1:2\n");
     assert_expires_within(LEASE, 61000, 90000);
 }
@@ -1117,10 +1123,10 @@ static void a_partition_that_is_held_is_not_claimed(void **state)
     (void)state;
     given("SET " EPOCH " 41");
     given("SET " LEASE " i1:41 PX 60000");
-    REFUSED("", lease_claim, KEYS(LEASE, EPOCH), ARGS("i2", "60000"));
+    REFUSED("", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i2", "60000"));
     /* one id is the beginning of the other */
-    REFUSED("", lease_claim, KEYS(LEASE, EPOCH), ARGS("i", "60000"));
-    REFUSED("", lease_claim, KEYS(LEASE, EPOCH), ARGS("i11", "60000"));
+    REFUSED("", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i", "60000"));
+    REFUSED("", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i11", "60000"));
 }
 
 static void a_lease_is_renewed_by_its_fence_only(void **state)
@@ -1192,6 +1198,130 @@ static void an_instance_that_was_dead_lives_with_its_next_beat(void **state)
     (void)state;
     given("ZADD " INSTANCES " 1 i1");
     ANSWER("i1", instance_beat, KEYS(INSTANCES), ARGS("i1", "1000"));
+}
+
+/* -- what is parked ---------------------------------------------------------------------------- */
+
+#define PARK_KEYS KEYS(LEASE, PARKED, TABLE)
+
+static void deliveries_are_parked_in_the_order_of_their_names(void **state)
+{
+    (void)state;
+    given("SET " LEASE " i1:5");
+    ANSWER("8 2", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n2", "x", "n1", "y"));
+    assert_state(LEASE " i1:5\n" PARKED " n1 y=0 n2 x=0\n" TABLE " d=8 a u\n");
+    SECOND_ANSWER("8 2", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n2", "x", "n1", "y"));
+    ANSWER("12 3", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n0", "z"));
+    assert_state(LEASE " i1:5\n" PARKED " n0 z=0 n1 y=0 n2 x=0\n" TABLE " d=12 a u\n");
+}
+
+static void a_delivery_that_is_parked_again_is_replaced(void **state)
+{
+    (void)state;
+    given("SET " LEASE " i1:5");
+    ANSWER("4 1", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n1", "y"));
+    ANSWER("6 1", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n1", "zzz"));
+    /* one name is the beginning of the other */
+    ANSWER("11 2", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n11", "a"));
+    assert_state(LEASE " i1:5\n" PARKED " n1 zzz=0 n11 a=0\n" TABLE " d=11 a u\n");
+}
+
+static void what_is_done_leaves_the_park(void **state)
+{
+    (void)state;
+    given("SET " LEASE " i1:5");
+    ANSWER("13 3", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n1", "y", "n11", "a", "n2", "b"));
+    TWICE("5 1", unpark, PARK_KEYS, ARGS("i1:5", "d", "n1", "n2", "none"));
+    assert_state(LEASE " i1:5\n" PARKED " n11 a=0\n" TABLE " d=5 a u\n");
+    TWICE("0 0", unpark, PARK_KEYS, ARGS("i1:5", "d", "n11"));
+    assert_state(LEASE " i1:5\n");
+}
+
+static void who_lost_the_lease_parks_and_unparks_nothing(void **state)
+{
+    (void)state;
+    given("SET " LEASE " i1:5");
+    ANSWER("4 1", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n1", "y"));
+    given("SET " LEASE " i2:6");
+    REFUSED("0", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n2", "y"));
+    REFUSED("0", unpark, PARK_KEYS, ARGS("i1:5", "d", "n1"));
+    given("DEL " LEASE);
+    REFUSED("0", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n2", "y"));
+}
+
+static void an_operator_throws_a_park_away(void **state)
+{
+    (void)state;
+    given("SET " LEASE " i1:5");
+    ANSWER("8 2", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n1", "y", "n2", "y"));
+    ANSWER("2", park_drop, KEYS(PARKED, TABLE), ARGS("d"));
+    SECOND_ANSWER("0", park_drop, KEYS(PARKED, TABLE), ARGS("d"));
+    assert_state(LEASE " i1:5\n");
+}
+
+/* -- invalid callback URLs ---------------------------------------------------------------------- */
+
+static void assert_breakers(const char *pattern_begin, int64_t most_since, int64_t most_wait)
+{
+    redisReply *reply = eval(script_breakers_read.body, KEYS(BREAKERS), ARGS(NULL));
+
+    assert_int_equal(reply->elements, 5);
+    assert_string_equal(reply->element[0]->str, "u");
+    assert_in_range(atoll(reply->element[1]->str), 0, most_since);
+    assert_in_range(atoll(reply->element[2]->str), most_wait - 20000, most_wait);
+    assert_string_equal(reply->element[3]->str, "10");
+    assert_string_equal(reply->element[4]->str, pattern_begin);
+    freeReplyObject(reply);
+}
+
+static void an_invalid_url_is_known_with_its_reason(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    ANSWER("1", breaker_down, KEYS(APP, BREAKERS), ARGS("u", "10", "60000", "no such host"));
+    assert_breakers("no such host", 20000, 60000);
+}
+
+static void nothing_is_kept_for_an_application_that_is_gone(void **state)
+{
+    (void)state;
+    REFUSED("0", breaker_down, KEYS(APP, BREAKERS), ARGS("u", "10", "60000", "x"));
+    ANSWER("", breakers_read, KEYS(BREAKERS), ARGS(NULL));
+}
+
+static void one_instance_is_let_to_probe_and_the_next_waits(void **state)
+{
+    redisReply *reply;
+
+    (void)state;
+    given("HSET " APP " name n");
+    ANSWER("1", breaker_down, KEYS(APP, BREAKERS), ARGS("u", "10", "0", "x y"));
+    ANSWER("0", breaker_probe, KEYS(BREAKERS), ARGS("u", "60000"));
+    reply = eval(script_breaker_probe.body, KEYS(BREAKERS), ARGS("u", "60000"));
+    assert_in_range(reply->integer, 40000, 60000);
+    freeReplyObject(reply);
+    assert_breakers("x y", 20000, 60000);
+    ANSWER("1", breaker_due, KEYS(BREAKERS), ARGS("u"));
+    ANSWER("0", breaker_probe, KEYS(BREAKERS), ARGS("u", "60000"));
+}
+
+static void a_valid_url_needs_no_probe(void **state)
+{
+    (void)state;
+    REFUSED("-1", breaker_probe, KEYS(BREAKERS), ARGS("u", "60000"));
+    REFUSED("0", breaker_due, KEYS(BREAKERS), ARGS("u"));
+}
+
+/* -- what is held back -------------------------------------------------------------------------- */
+
+static void urls_are_paused_up_to_a_limit(void **state)
+{
+    (void)state;
+    given("HSET " DEPLOYMENT " partitions 64");
+    TWICE("1", pause_url, KEYS(DEPLOYMENT), ARGS("paused u", "1", "2"));
+    REFUSED("0", pause_url, KEYS(DEPLOYMENT), ARGS("paused v", "1", "2"));
+    TWICE("1", pause_url, KEYS(DEPLOYMENT), ARGS("paused u", "0", "2"));
+    assert_state(DEPLOYMENT " partitions=64\n");
 }
 
 /* -- all of them ------------------------------------------------------------------------------ */
@@ -1344,6 +1474,16 @@ int main(void)
         EMPTY(who_lost_the_lease_deletes_nothing),
         EMPTY(an_instance_that_lives_learns_who_else_does),
         EMPTY(an_instance_that_was_dead_lives_with_its_next_beat),
+        EMPTY(deliveries_are_parked_in_the_order_of_their_names),
+        EMPTY(a_delivery_that_is_parked_again_is_replaced),
+        EMPTY(what_is_done_leaves_the_park),
+        EMPTY(who_lost_the_lease_parks_and_unparks_nothing),
+        EMPTY(an_operator_throws_a_park_away),
+        EMPTY(an_invalid_url_is_known_with_its_reason),
+        EMPTY(nothing_is_kept_for_an_application_that_is_gone),
+        EMPTY(one_instance_is_let_to_probe_and_the_next_waits),
+        EMPTY(a_valid_url_needs_no_probe),
+        EMPTY(urls_are_paused_up_to_a_limit),
         cmocka_unit_test(every_script_says_what_it_needs_and_answers),
     };
 

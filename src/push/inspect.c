@@ -1,0 +1,315 @@
+/*
+ * What operators see of callback URLs, and the few things they can do to one: probe it now, throw
+ * away what is parked for it. Everything else about it is switches (pause) and rules.
+ */
+#include "push/park.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "store/keys.h"
+#include "store/scripts_gen.h"
+#include <stdlib.h>
+
+/* ---- what this instance knows ---- */
+
+static void write_latency(const struct latency *latency, struct json_writer *w)
+{
+    static const struct {
+        const char *name;
+        double percent;
+    } percentiles[] = {{"p50Ms", 50}, {"p95Ms", 95}, {"p99Ms", 99}, {"maxMs", 100}};
+
+    for (size_t i = 0; i < sizeof(percentiles) / sizeof(*percentiles); i++) {
+        int64_t value_ms = latency_percentile_ms(latency, percentiles[i].percent);
+
+        if (value_ms >= 0)
+            json_member_i64(w, percentiles[i].name, value_ms);
+        else
+            json_member_null(w, percentiles[i].name);
+    }
+}
+
+static int64_t seconds_since(int64_t wall_ms)
+{
+    int64_t age_ms = clock_now_ms() - wall_ms;
+
+    return age_ms > 0 ? age_ms / 1000 : 0;
+}
+
+static int64_t oldest_seconds(const struct target *target)
+{
+    const struct delivery *oldest = TAILQ_FIRST(&target->deliveries);
+    int64_t oldest_ms = oldest ? oldest->event->facts.time_ms : INT64_MAX;
+    int64_t parked_ms = park_oldest_ms(target);
+
+    if (parked_ms > 0 && parked_ms < oldest_ms) /* 0: not looked at yet */
+        oldest_ms = parked_ms;
+    return oldest_ms == INT64_MAX ? 0 : seconds_since(oldest_ms);
+}
+
+static void write_row(const struct target *target, struct json_writer *w)
+{
+    json_member_text(w, "url", target->url);
+    json_member_text(w, "application", target->app->id);
+    json_member_text(w, "state",
+                     target->is_paused ? "paused" : breaker_state_name(target->breaker.state));
+    json_member_i64(w, "failures", target->breaker.fails);
+    json_member_i64(w, "waiting", (int64_t)target->delivery_count - target->in_flight);
+    json_member_i64(w, "inFlight", target->in_flight);
+    json_member_i64(w, "parked", target->parked_entries);
+    json_member_i64(w, "oldestSeconds", oldest_seconds(target));
+    json_member_text(w, "lastError", target->last_error);
+}
+
+void push_write_endpoints(const struct push *push, bool is_failing_only, struct json_writer *w)
+{
+    const struct target *target;
+
+    json_array(w);
+    for (target = push->targets; target; target = target->hh.next) {
+        if (is_failing_only && target->breaker.state == BREAKER_UP && target->breaker.fails == 0)
+            continue;
+        json_object(w);
+        write_row(target, w);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static const struct target *find(const struct push *push, struct str app_id, struct str url,
+                                 const struct target *after)
+{
+    const struct target *target = after ? after->hh.next : push->targets;
+
+    for (; target; target = target->hh.next) {
+        if (str_eq(str_of(target->url), url) &&
+            (!app_id.len || str_eq(str_of(target->app->id), app_id)))
+            return target;
+    }
+    return NULL;
+}
+
+/* ---- in all partitions ---- */
+
+struct inspection {
+    struct push *push;
+    struct push_endpoint *list;
+    size_t count, waiting;
+    enum error error;
+    push_endpoints_cb cb;
+    void *arg;
+};
+
+static void one_less(struct inspection *inspection, enum redis_status status)
+{
+    if (status != REDIS_DONE)
+        inspection->error = ERR_INTERNAL;
+    if (--inspection->waiting == 0)
+        inspection->cb(inspection->error, inspection->list, inspection->count, inspection->arg);
+}
+
+struct question {
+    struct inspection *inspection;
+    struct push_endpoint *endpoint;
+};
+
+static void entries_counted(enum redis_status status, const redisReply *reply, void *arg)
+{
+    const struct question *question = arg;
+
+    if (status == REDIS_DONE)
+        question->endpoint->parked += redis_reply_i64(reply);
+    one_less(question->inspection, status);
+}
+
+static void bytes_read(enum redis_status status, const redisReply *reply, void *arg)
+{
+    const struct question *question = arg;
+    uint64_t bytes;
+
+    if (status == REDIS_DONE &&
+        str_to_u64(str_split(redis_reply_str(reply), ' ', &(struct str){0}), INT64_MAX, &bytes))
+        question->endpoint->parked_bytes += (int64_t)bytes;
+    one_less(question->inspection, status);
+}
+
+static void oldest_read(enum redis_status status, const redisReply *reply, void *arg)
+{
+    const struct question *question = arg;
+    char origin_id[EVENT_ID_SIZE];
+    struct entry_facts entry;
+    struct event_facts event;
+
+    if (status == REDIS_DONE &&
+        park_read_entry(redis_reply_str(redis_reply_at(reply, 0)), &entry, origin_id) &&
+        event_read(entry.text, &event)) {
+        int64_t seconds = seconds_since(event.time_ms);
+
+        if (seconds > question->endpoint->oldest_seconds)
+            question->endpoint->oldest_seconds = seconds;
+    }
+    one_less(question->inspection, status);
+}
+
+static void ask(struct question *question, uint32_t partition)
+{
+    struct redis *redis = question->inspection->push->core->redis;
+    struct str digest = str_of(question->endpoint->digest);
+    struct key key;
+
+    question->inspection->waiting += 3;
+    redis_command(redis, 2, (struct str[]){STR("ZCARD"), key_parked(&key, partition, digest)},
+                  entries_counted, question);
+    redis_command(redis, 3, (struct str[]){STR("HGET"), key_parked_table(&key, partition), digest},
+                  bytes_read, question);
+    redis_command(redis, 4,
+                  (struct str[]){STR("ZRANGE"), key_parked(&key, partition, digest), STR("0"),
+                                 STR("0")},
+                  oldest_read, question);
+}
+
+static struct inspection *inspection_new(struct push *push, struct arena *arena,
+                                         struct str app_id, struct str url, push_endpoints_cb cb,
+                                         void *arg)
+{
+    struct inspection *inspection = arena_zalloc(arena, sizeof(*inspection));
+    const struct target *target = NULL;
+
+    if (app_id.len) /* known from here on, at least for a while */
+        target_get(push, app_id, url);
+    *inspection = (struct inspection){.push = push, .waiting = 1, .cb = cb, .arg = arg};
+    while ((target = find(push, app_id, url, target)))
+        inspection->count++;
+    inspection->list =
+        arena_zalloc(arena, (inspection->count + 1) * sizeof(*inspection->list));
+    for (size_t i = 0; i < inspection->count; i++) {
+        struct push_endpoint *endpoint = &inspection->list[i];
+
+        target = find(push, app_id, url, target);
+        endpoint->app_id = arena_str(arena, str_of(target->app->id));
+        endpoint->url = arena_str(arena, url);
+        endpoint->digest = arena_dup0(arena, str_of(target->digest));
+        endpoint->oldest_seconds = oldest_seconds(target);
+    }
+    return inspection;
+}
+
+void push_show_endpoints(struct push *push, struct arena *arena, struct str app_id,
+                         struct str url, push_endpoints_cb cb, void *arg)
+{
+    struct inspection *inspection = inspection_new(push, arena, app_id, url, cb, arg);
+
+    for (size_t i = 0; i < inspection->count; i++) {
+        struct question *question = arena_alloc(arena, sizeof(*question));
+
+        *question = (struct question){inspection, &inspection->list[i]};
+        for (uint32_t n = 0; n < push->core->partition_count; n++)
+            ask(question, n);
+    }
+    one_less(inspection, REDIS_DONE);
+}
+
+void push_write_endpoint(const struct push *push, const struct push_endpoint *endpoint,
+                         struct json_writer *w)
+{
+    const struct target *target = find(push, endpoint->app_id, endpoint->url, NULL);
+
+    json_object(w);
+    if (target) { /* else it was forgotten meanwhile, since nothing is there */
+        int64_t probe_ms = target->breaker.next_probe_ms - clock_tick_ms();
+
+        write_row(target, w);
+        if (target->breaker.state == BREAKER_DOWN)
+            json_member_i64(w, "nextProbeSeconds", probe_ms > 0 ? probe_ms / 1000 : 0);
+        json_member_i64(w, "delivered", (int64_t)target->delivered);
+        json_member_i64(w, "dropped", (int64_t)target->dropped);
+        write_latency(&target->latency, w);
+    }
+    json_member_i64(w, "parkedEverywhere", endpoint->parked);
+    json_member_i64(w, "parkedBytesEverywhere", endpoint->parked_bytes);
+    json_member_i64(w, "oldestSecondsEverywhere", endpoint->oldest_seconds);
+    json_object_end(w);
+}
+
+/* ---- probing ---- */
+
+static void made_due(enum redis_status status, const redisReply *reply, void *arg)
+{
+    const struct question *question = arg;
+    struct push_app *app;
+
+    if (status == REDIS_DONE && redis_reply_i64(reply) == 1) {
+        question->endpoint->is_done = true;
+        HASH_FIND(hh, question->inspection->push->apps, question->endpoint->app_id.p,
+                  question->endpoint->app_id.len, app);
+        if (app) /* others learn of it with their next reading */
+            push_app_read(app);
+    }
+    one_less(question->inspection, status);
+}
+
+void push_probe_endpoints(struct push *push, struct arena *arena, struct str app_id,
+                          struct str url, push_endpoints_cb cb, void *arg)
+{
+    struct inspection *inspection = inspection_new(push, arena, app_id, url, cb, arg);
+
+    for (size_t i = 0; i < inspection->count; i++) {
+        struct question *question = arena_alloc(arena, sizeof(*question));
+        struct key key;
+
+        *question = (struct question){inspection, &inspection->list[i]};
+        inspection->waiting++;
+        redis_script(push->core->redis, &script_breaker_due, 1,
+                     (struct str[]){key_app_breakers(&key, question->endpoint->app_id)}, 1,
+                     (struct str[]){url}, made_due, question);
+    }
+    one_less(inspection, REDIS_DONE);
+}
+
+/* ---- throwing away ---- */
+
+static void dropped(enum redis_status status, const redisReply *reply, void *arg)
+{
+    const struct question *question = arg;
+
+    if (status == REDIS_DONE) {
+        question->endpoint->parked += redis_reply_i64(reply);
+        metric_add(M_DROPPED, (uint64_t)redis_reply_i64(reply), "operator", NULL, NULL);
+    }
+    one_less(question->inspection, status);
+}
+
+/* What is in memory already is sent or forgotten; the rest is found to be gone by the next sweep. */
+static void look_again(struct target *target)
+{
+    for (uint32_t i = 0; target->parks && i < target->push->core->partition_count; i++) {
+        if (target->parks[i])
+            target->parks[i]->oldest_ms = 0;
+    }
+}
+
+void push_drop_parked(struct push *push, struct arena *arena, struct str app_id, struct str url,
+                      push_endpoints_cb cb, void *arg)
+{
+    struct inspection *inspection = inspection_new(push, arena, app_id, url, cb, arg);
+
+    for (size_t i = 0; i < inspection->count; i++) {
+        struct question *question = arena_alloc(arena, sizeof(*question));
+        struct str digest = str_of(inspection->list[i].digest);
+
+        *question = (struct question){inspection, &inspection->list[i]};
+        look_again(target_get(push, inspection->list[i].app_id, url));
+        for (uint32_t n = 0; n < push->core->partition_count; n++) {
+            struct key entries, table;
+
+            inspection->waiting++;
+            redis_script(push->core->redis, &script_park_drop, 2,
+                         (struct str[]){key_parked(&entries, n, digest),
+                                        key_parked_table(&table, n)},
+                         1, (struct str[]){digest}, dropped, question);
+        }
+    }
+    one_less(inspection, REDIS_DONE);
+}

@@ -1,0 +1,263 @@
+/*
+ * What an attempt's result does: who tries again and when, what is given up, when the URL becomes
+ * invalid, and how it comes back.
+ */
+#include "push/delivery.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "core/deadletter.h"
+#include "push/result.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DROP_LOG_MS 60000 /* one line per URL and minute */
+
+/* ---- giving up ---- */
+
+static void log_drop(struct target *target, const char *reason)
+{
+    int64_t now_ms = clock_tick_ms();
+
+    target->dropped_since_log++;
+    if (target->last_drop_log_ms && now_ms - target->last_drop_log_ms < DROP_LOG_MS)
+        return;
+    log_warn("push", "url=%s dropped=%llu reason=%s error=%s", target->url,
+             (unsigned long long)target->dropped_since_log, reason, target->last_error);
+    target->last_drop_log_ms = now_ms;
+    target->dropped_since_log = 0;
+}
+
+bool target_is_expired(const struct push *push, const struct push_event *event)
+{
+    return clock_now_ms() - event->facts.time_ms >= push->settings->v1_cache_time_ms;
+}
+
+/* For a look, and another try. */
+static void keep_letter(const struct target *target, const struct push_event *event,
+                        const struct delivery_facts *which, const char *reason)
+{
+    const struct push *push = target->push;
+
+    if (push->settings->deadletter_entries == 0)
+        return;
+    deadletter_keep(push->core,
+                    &(struct deadletter){
+                        .reason = str_of(reason),
+                        .url = str_of(target->url),
+                        .subscription_id = which->subscription_id,
+                        .last_error = str_of(target->last_error),
+                        .origin_id = event->origin_id,
+                        .part = which->part,
+                        .attempts = which->attempts,
+                        .dropped_ms = clock_now_ms(),
+                        .event = event->facts,
+                    },
+                    push->settings->deadletter_entries);
+}
+
+static void count_drop(struct target *target, const struct push_event *event,
+                       const struct delivery_facts *which, const char *reason)
+{
+    metric_add(M_DROPPED, 1, reason, NULL, NULL);
+    target->dropped++;
+    log_drop(target, reason);
+    keep_letter(target, event, which, reason);
+}
+
+void target_drop(struct delivery *delivery, const char *reason)
+{
+    const struct delivery_facts which = {delivery->lane->subscription_id, delivery->part,
+                                         delivery->attempts, delivery->refusals};
+
+    count_drop(delivery->lane->target, delivery->event, &which, reason);
+    delivery_end(delivery);
+}
+
+void target_drop_parked(struct target *target, struct push_event *event, const char *reason)
+{
+    count_drop(target, event, &event->only, reason);
+    event_done(event);
+}
+
+static struct delivery *take_head(struct lane *lane)
+{
+    struct delivery *head = TAILQ_FIRST(&lane->deliveries);
+
+    TAILQ_REMOVE(&lane->deliveries, head, in_lane);
+    target_detach(lane->target, head);
+    return head;
+}
+
+void target_drop_head(struct lane *lane, const char *reason)
+{
+    struct delivery *head = take_head(lane);
+
+    lane_leave_queue(lane);
+    target_drop(head, reason);
+    lane_advance(lane);
+}
+
+/* ---- what a result does ---- */
+
+static const struct delivery *head_of(const struct lane *lane)
+{
+    return TAILQ_FIRST(&lane->deliveries);
+}
+
+static void note_error(struct target *target, const struct http_result *result)
+{
+    if (result->outcome == HTTP_ANSWERED)
+        snprintf(target->last_error, sizeof(target->last_error), "status %d", result->status);
+    else
+        snprintf(target->last_error, sizeof(target->last_error), "%s",
+                 result->reason ? result->reason : "no answer");
+}
+
+static void delivered(struct target *target, struct lane *lane)
+{
+    struct delivery *head = take_head(lane);
+    int64_t age_ms = clock_now_ms() - head->event->facts.time_ms;
+
+    metric_observe(M_PUSH_LATENCY, (double)age_ms / 1000.0, NULL);
+    latency_add(&target->latency, age_ms);
+    target->delivered++;
+    delivery_end(head);
+    breaker_succeeded(&target->breaker, target_is_settled(target));
+    lane_advance(lane);
+}
+
+static double random_fraction(void)
+{
+    return (double)random() / (double)RAND_MAX;
+}
+
+/* The head is to be tried again, in a while; if nothing may be sent at all, it is parked with what
+ * stands behind it. */
+static void try_again(struct lane *lane, int64_t pause_ms)
+{
+    metric_inc(M_RETRIES);
+    if (target_holds_back(lane->target))
+        lane_park(lane);
+    else if (pause_ms > 0)
+        lane_pause(lane, pause_ms);
+    else
+        lane_make_ready(lane, true);
+}
+
+static void refused(struct lane *lane)
+{
+    struct delivery *head = TAILQ_FIRST(&lane->deliveries);
+    int64_t pause_ms = result_refused_pause_ms(lane->push->settings, ++head->refusals);
+
+    if (pause_ms >= 0) {
+        try_again(lane, pause_ms);
+        return;
+    }
+    take_head(lane);
+    target_drop(head, "refused");
+    lane_advance(lane);
+}
+
+static void count_failure(struct target *target, enum result_class class,
+                          const struct http_result *result)
+{
+    const struct push_settings *settings = target->push->settings;
+
+    if (result_counts(class, result))
+        breaker_failed(&target->breaker, settings, clock_tick_ms());
+    else
+        breaker_neutral(&target->breaker, settings, clock_tick_ms());
+}
+
+static void not_delivered(struct target *target, struct lane *lane, enum result_class class,
+                          const struct http_result *result)
+{
+    const struct push_settings *settings = target->push->settings;
+
+    if (class == RESULT_REFUSED) {
+        refused(lane);
+    } else if (class == RESULT_THROTTLE) {
+        int64_t pause_ms = result_throttle_ms(result, settings);
+
+        target->paused_until_ms = clock_tick_ms() + pause_ms;
+        try_again(lane, pause_ms);
+    } else {
+        try_again(lane, result_retry_pause_ms(settings, head_of(lane)->attempts,
+                                              random_fraction()));
+    }
+}
+
+/* The lane was moved to another callback while this attempt ran: it goes on there. */
+static bool was_moved(const struct target *target, const struct lane *lane)
+{
+    return lane->target != target;
+}
+
+/* Others hear of it, and what waits goes into the parks. */
+static void state_changed(struct target *target, enum breaker_state before)
+{
+    enum breaker_state now = target->breaker.state;
+    bool was_valid = before == BREAKER_UP || before == BREAKER_DRAIN;
+    bool is_valid = now == BREAKER_UP || now == BREAKER_DRAIN;
+
+    target_note_state(target, before);
+    if (was_valid && now == BREAKER_DOWN) {
+        share_down(target);
+        target_park_all(target);
+    } else if (!was_valid && is_valid) {
+        share_up(target);
+    }
+}
+
+static void attempt_ended(struct target *target)
+{
+    struct push *push = target->push;
+
+    target->in_flight--;
+    if (--push->in_flight_count == 0 && push->is_stopping)
+        event_active(push->stop_check, EV_TIMEOUT, 0);
+}
+
+void target_attempt_done(struct target *target, struct lane *lane,
+                         const struct http_result *result)
+{
+    enum result_class class = result_classify(result, target->push->settings);
+    enum breaker_state before = target->breaker.state;
+
+    attempt_ended(target);
+    metric_add(M_PUSH_REQUESTS, 1, result_class_name(class), NULL, NULL);
+    if (class == RESULT_OK) {
+        delivered(target, lane);
+    } else {
+        note_error(target, result);
+        count_failure(target, class, result);
+        if (head_of(lane)->event->is_forgotten) {
+            delivery_end(take_head(lane)); /* the partition's new owner sends it */
+            lane_advance(lane);
+        } else if (was_moved(target, lane)) {
+            try_again(lane, 0);
+        } else {
+            not_delivered(target, lane, class, result);
+        }
+    }
+    state_changed(target, before);
+    target_wake(target);
+}
+
+void target_attempt_postponed(struct target *target, struct lane *lane, int64_t pause_ms)
+{
+    enum breaker_state before = target->breaker.state;
+
+    attempt_ended(target);
+    if (before == BREAKER_PROBE) { /* it was not made: the next one is due at once */
+        target->breaker.state = BREAKER_DOWN;
+        target->is_probe_granted = true;
+    }
+    target_note_state(target, before);
+    if (pause_ms)
+        lane_pause(lane, pause_ms);
+    else
+        lane_make_ready(lane, true);
+}

@@ -1,0 +1,308 @@
+/*
+ * From a park back into memory: when its target can be sent to again, a few at a time and oldest
+ * first; one, for a probe; and those that are given up, because they are too old or because too much
+ * is parked.
+ *
+ * Reading leaves everything in Redis: an entry goes when its delivery is done. What was read is
+ * remembered by name; `position` is where the next read begins.
+ */
+#include "push/park.h"
+
+#include "base/clock.h"
+#include "base/decimal.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "store/keys.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define READ_COUNT    128  /* entries per read */
+#define PROBE_COUNT   16   /* some may have expired */
+#define TARGET_WINDOW 1024 /* deliveries of a target in memory above which no park is read */
+
+struct park_read {
+    struct park *park;
+    unsigned resets, writes_sent; /* of the park, when it was sent */
+    size_t take;                  /* how many may go into memory */
+    size_t count;                 /* asked for */
+    bool drops_oldest;            /* too much is parked */
+};
+
+/* Its share of what a target may have parked in the whole deployment. */
+static int64_t bytes_limit(const struct push *push)
+{
+    int64_t partitions = (int64_t)push->core->partition_count;
+    int64_t owned = (int64_t)owner_partition_count(push);
+
+    return push->settings->stack_bytes / partitions * (owned ? owned : 1);
+}
+
+/* ---- what was read ---- */
+
+enum verdict { TAKE, DROP, STOP };
+
+static enum verdict judge(const struct park_read *read, struct push_event *event, size_t taken)
+{
+    struct target *target = read->park->target;
+
+    if (target_is_expired(target->push, event)) {
+        target_drop_parked(target, event, "expired");
+        return DROP;
+    }
+    if (read->drops_oldest && target->parked_bytes > bytes_limit(target->push)) {
+        park_set_size(read->park, read->park->bytes - (int64_t)event->bytes,
+                      read->park->entries - 1);
+        target_drop_parked(target, event, "stack_full");
+        return DROP;
+    }
+    return taken < read->take ? TAKE : STOP;
+}
+
+static void discard_unreadable(struct park *park, struct str entry)
+{
+    struct key key;
+
+    log_error("push", "partition=%u url=%s state=dropped reason=unreadable",
+              park->stream.partition->number, park->target->url);
+    metric_inc(M_EVENTS_MALFORMED);
+    redis_command(park->target->push->core->redis, 3,
+                  (struct str[]){STR("ZREM"),
+                                 key_parked(&key, park->stream.partition->number,
+                                            str_of(park->target->digest)),
+                                 entry},
+                  NULL, NULL);
+}
+
+static void move_to(struct park *park, struct str name, int64_t time_ms)
+{
+    memcpy(park->position, name.p, name.len);
+    park->position[name.len] = '\0';
+    park->oldest_ms = time_ms;
+}
+
+/* false: no further. */
+static bool take_entry(struct park_read *read, struct str entry, size_t *taken)
+{
+    struct park *park = read->park;
+    char origin_id[EVENT_ID_SIZE];
+    struct entry_facts facts;
+    struct push_event *event;
+    int64_t time_ms;
+
+    if (!park_read_entry(entry, &facts, origin_id)) {
+        discard_unreadable(park, entry);
+        return true;
+    }
+    if (stream_has(&park->stream, facts.id))
+        return true;
+    event = stream_remember(&park->stream, &facts);
+    if (!event)
+        return true;
+    time_ms = event->facts.time_ms;
+    switch (judge(read, event, *taken)) {
+    case STOP:
+        HASH_DEL(park->stream.events, event);
+        event->is_forgotten = true;
+        event_free_memory(event);
+        park->oldest_ms = time_ms;
+        return false;
+    case TAKE:
+        (*taken)++;
+        move_to(park, facts.id, time_ms);
+        dispatch_event(event);
+        return true;
+    default:
+        move_to(park, facts.id, time_ms);
+        return true;
+    }
+}
+
+static void take_entries(struct park_read *read, const redisReply *reply)
+{
+    struct park *park = read->park;
+    size_t taken = 0, i = 0;
+
+    while (i < reply->elements && take_entry(read, redis_reply_str(redis_reply_at(reply, i)),
+                                             &taken))
+        i++;
+    if (i < reply->elements || reply->elements == read->count || park->resets != read->resets)
+        return;
+    if (park->writes_seen == read->writes_sent) {
+        park_set_unread(park, false);
+        if (!park->stream.events)
+            park_set_size(park, 0, 0); /* an operator may have thrown it away */
+    } else if (park->batches == 0 && !target_holds_back(park->target)) {
+        park_cancel_writes(park);
+    }
+}
+
+static void entries_read(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct park_read *read = arg;
+    struct park *park = read->park;
+    struct target *target = park->target;
+
+    park->is_reading = false;
+    target->reads_under_way--;
+    if (status == REDIS_DONE && park->resets == read->resets && reply->type == REDIS_REPLY_ARRAY) {
+        take_entries(read, reply);
+        target_wake(target);
+    }
+    free(read);
+}
+
+/* ---- reading ---- */
+
+static void send_read(struct park_read *read)
+{
+    struct park *park = read->park;
+    char from[PARK_NAME_SIZE + 2] = "-";
+    struct decimal count;
+    struct key key;
+
+    read->resets = park->resets;
+    read->writes_sent = park->writes_sent;
+    if (park->position[0]) /* '!' follows the blank behind a name */
+        snprintf(from, sizeof(from), "[%s!", park->position);
+    redis_command(park->target->push->core->redis, 7,
+                  (struct str[]){STR("ZRANGEBYLEX"),
+                                 key_parked(&key, park->stream.partition->number,
+                                            str_of(park->target->digest)),
+                                 str_of(from), STR("+"), STR("LIMIT"), STR("0"),
+                                 decimal_str(&count, (int64_t)read->count)},
+                  entries_read, read);
+}
+
+/* Of a park that was just taken over. */
+static void size_read(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct park_read *read = arg;
+
+    if (status != REDIS_DONE) {
+        entries_read(status, reply, read);
+        return;
+    }
+    if (read->resets == read->park->resets)
+        park_set_size(read->park, read->park->bytes, redis_reply_i64(reply));
+    send_read(read);
+}
+
+static void read_park(struct park *park, const struct park_read *wanted)
+{
+    struct park_read *read = xmalloc(sizeof(*read));
+    struct key key;
+
+    *read = *wanted;
+    read->park = park;
+    read->resets = park->resets;
+    park->is_reading = true;
+    park->target->reads_under_way++;
+    if (park->entries > 0)
+        send_read(read);
+    else
+        redis_command(park->target->push->core->redis, 2,
+                      (struct str[]){STR("ZCARD"), key_parked(&key, park->stream.partition->number,
+                                                              str_of(park->target->digest))},
+                      size_read, read);
+}
+
+static bool can_be_read(const struct park *park)
+{
+    return park && park->has_unread && !park->is_reading &&
+           park->stream.partition->state == PARTITION_OWNED;
+}
+
+/* The one with the oldest unread entry. */
+static struct park *oldest_park(const struct target *target)
+{
+    struct park *oldest = NULL;
+
+    for (uint32_t i = 0; target->parks && i < target->push->core->partition_count; i++) {
+        struct park *park = target->parks[i];
+
+        if (can_be_read(park) && (!oldest || park->oldest_ms < oldest->oldest_ms))
+            oldest = park;
+    }
+    return oldest;
+}
+
+static bool may_read(const struct push *push)
+{
+    return !push->is_stopping && !push->is_paused && redis_is_connected(push->core->redis);
+}
+
+static bool may_unpark(const struct target *target)
+{
+    if (target->unread_parks == 0 || !may_read(target->push) || !target->app->subscriptions)
+        return false;
+    if (target->is_left_over)
+        return true; /* what is parked follows its subscription elsewhere */
+    return !target_holds_back(target) && !target->app->has_leftovers;
+}
+
+/* Half of the window is for what comes. */
+static bool has_room(const struct target *target)
+{
+    const struct push *push = target->push;
+    const struct push_settings *settings = push->settings;
+
+    return target->delivery_count + (target->reads_under_way + 1) * READ_COUNT <= TARGET_WINDOW &&
+           (int64_t)push->event_count * 2 < settings->window_events &&
+           (int64_t)push->event_bytes * 2 < settings->window_bytes;
+}
+
+void unpark_wake(struct target *target)
+{
+    struct park *park;
+
+    if (!may_unpark(target))
+        return;
+    while (has_room(target) && (park = oldest_park(target)))
+        read_park(park, &(struct park_read){.take = READ_COUNT, .count = READ_COUNT});
+}
+
+void unpark_probe(struct target *target)
+{
+    struct park *park = oldest_park(target);
+
+    if (park && may_read(target->push) && target->reads_under_way == 0)
+        read_park(park, &(struct park_read){.take = 1, .count = PROBE_COUNT});
+}
+
+/* ---- giving up ---- */
+
+void unpark_trim(struct target *target)
+{
+    struct park *park;
+
+    if (target->parked_bytes <= bytes_limit(target->push) || !may_read(target->push))
+        return;
+    park = oldest_park(target);
+    /* Sizes are right again when the last deletions are confirmed. */
+    if (park && TAILQ_EMPTY(&park->stream.done) && TAILQ_EMPTY(&park->stream.deleting))
+        read_park(park, &(struct park_read){.count = READ_COUNT, .drops_oldest = true});
+}
+
+void unpark_sweep(struct target *target)
+{
+    int64_t limit_ms = clock_now_ms() - target->push->settings->v1_cache_time_ms;
+
+    if (!may_read(target->push))
+        return;
+    for (uint32_t i = 0; target->parks && i < target->push->core->partition_count; i++) {
+        if (can_be_read(target->parks[i]) && target->parks[i]->oldest_ms <= limit_ms)
+            read_park(target->parks[i], &(struct park_read){.count = READ_COUNT});
+    }
+    unpark_trim(target);
+    unpark_wake(target);
+}
+
+void unpark_forgotten(struct park *park, int64_t time_ms)
+{
+    park->position[0] = '\0';
+    park->resets++;
+    park_set_unread(park, true);
+    if (time_ms < park->oldest_ms)
+        park->oldest_ms = time_ms;
+}
