@@ -187,6 +187,7 @@ struct push {
     int64_t parked_bytes, parked_entries;
     size_t breaker_counts[BREAKER_STATES];
     uint64_t shared_changes; /* of breakers, written from here */
+    bool is_going; /* since Redis was (last) reached, and the switches were read */
     bool is_stopping, is_paused;
     unsigned sweeps;
     void (*stopped)(void *arg);
@@ -364,6 +365,7 @@ void share_free(struct shared_breakers *breakers);
 
 /* push.c */
 void push_set_paused(struct push *push, bool is_paused); /* all sending and reading of this instance */
+void push_go(struct push *push); /* the switches are known: everything else starts, once */
 
 /* switches.c: what an operator paused */
 bool switches_is_paused(const struct push *push, struct str url);

@@ -91,8 +91,18 @@ struct push *push_new(const struct push_config *config, char **error)
     return push;
 }
 
+/* Nothing is owned, read or sent before it is known what operators hold back. */
 void push_start(struct push *push)
 {
+    push->is_going = false;
+    switches_refresh(push);
+}
+
+void push_go(struct push *push)
+{
+    if (push->is_going)
+        return;
+    push->is_going = true;
     owner_start(push->owner);
     reader_start(push->reader);
     acknowledger_start(push->acknowledger);

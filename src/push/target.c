@@ -130,17 +130,17 @@ void target_detach(struct target *target, struct delivery *delivery)
 
 /* ---- limits ---- */
 
-/* While there is plenty of room, as many as the settings say; then a fair share of half the window,
- * so that slow targets never fill what the others need. */
+/* While there is plenty of room, as many as the settings say; then a fair share of a quarter of the
+ * window, so that slow targets never fill what the others need (the reader goes on below a half). */
 size_t target_queue_limit(const struct target *target)
 {
     const struct push *push = target->push;
     const struct push_settings *settings = push->settings;
     size_t most = (size_t)settings->queue_events;
-    size_t share = (size_t)settings->window_events / 2;
+    size_t share = (size_t)settings->window_events / 4;
 
-    if ((int64_t)push->event_count * 2 < settings->window_events &&
-        (int64_t)push->event_bytes * 2 < settings->window_bytes)
+    if ((int64_t)push->event_count * 4 < settings->window_events &&
+        (int64_t)push->event_bytes * 4 < settings->window_bytes)
         return most;
     if (push->busy_targets > 0)
         share /= push->busy_targets;
