@@ -206,7 +206,7 @@ const struct setting settings_table[] = {
     {"push", "discard_time", SETTING_TIME, AT(push.discard_time_ms), "2s", 10, HOUR, NULL, true,
      "Longest time for that", NULL},
     {"push", "queue_events", SETTING_INT, AT(push.queue_events), "10000", 1, 100000000, NULL, true,
-     "Deliveries in memory for one callback URL; more are parked in Redis", NULL},
+     "Deliveries in memory for one callback URL that cannot keep up; more are parked in Redis", NULL},
     {"push", "stack_bytes", SETTING_SIZE, AT(push.stack_bytes), "1g", 64 * KIB, 1024 * 1024LL * MIB, NULL, true,
      "Bytes parked for one callback URL, shared out over the partitions; beyond it the oldest are dropped and counted", NULL},
     {"push", "window_events", SETTING_INT, AT(push.window_events), "40000", 16, 100000000, NULL, true,

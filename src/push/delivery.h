@@ -152,6 +152,7 @@ struct target {
 
     struct latency latency; /* from an event's storing to its 2xx */
     uint64_t delivered, dropped;
+    uint64_t delivered_before; /* the last look for slow ones */
     UT_hash_handle hh;
     const char *url; /* points into key */
     struct str path; /* request target; points into url */
@@ -291,7 +292,7 @@ void lane_make_ready(struct lane *lane, bool first);
 void lane_retarget(struct lane *lane, struct str url); /* its subscription has a new callback */
 void lane_remove(struct lane *lane, struct delivery *delivery); /* not in flight; not counted */
 void lane_drop_all(struct lane *lane, const char *reason); /* except what is in flight */
-/* Into the parks, all of it; it must not be in flight. Frees the lane. */
+/* Into the parks, all of it except what is in flight. Frees the lane if that leaves it empty. */
 void lane_park(struct lane *lane);
 
 /* target.c: a callback URL, and what may be sent to it */
@@ -301,7 +302,7 @@ void target_detach(struct target *target, struct delivery *delivery);
 void target_wake(struct target *target); /* something may be sendable, or unparked */
 /* The next lane to send from, taken out of the ready list; NULL: none may be sent now. */
 struct lane *target_take_lane(struct target *target);
-/* Deliveries that it may have in memory; more are parked. */
+/* Deliveries that it may have in memory for long; more are parked. */
 size_t target_queue_limit(const struct target *target);
 void target_note_state(struct target *target, enum breaker_state before);
 bool target_is_settled(const struct target *target); /* nothing parked is left to be sent first */
@@ -310,7 +311,8 @@ void target_park_all(struct target *target);
 bool target_holds_back(const struct target *target); /* nothing is sent; what comes is parked */
 void target_set_paused(struct target *target, bool is_paused);
 void target_find_leftovers(struct push_app *app); /* its subscriptions changed */
-void target_sweep(struct push *push);
+void target_park_slow(struct push *push); /* often */
+void target_sweep(struct push *push);     /* once in a while */
 void target_free_all(struct push *push);
 
 /* result rules: outcome.c */

@@ -207,14 +207,20 @@ static void park_delivery(struct target *target, struct delivery *delivery)
 void lane_park(struct lane *lane)
 {
     struct target *target = lane->target;
-    struct delivery *delivery;
+    struct delivery *delivery = TAILQ_FIRST(&lane->deliveries), *next;
+    bool is_in_flight = lane->state == LANE_IN_FLIGHT;
 
-    lane_leave_queue(lane);
-    while ((delivery = TAILQ_FIRST(&lane->deliveries))) {
+    if (is_in_flight)
+        delivery = TAILQ_NEXT(delivery, in_lane);
+    for (; delivery; delivery = next) {
+        next = TAILQ_NEXT(delivery, in_lane);
         park_delivery(target, delivery);
         target_detach(target, delivery);
         TAILQ_REMOVE(&lane->deliveries, delivery, in_lane);
         delivery_end(delivery);
     }
+    if (is_in_flight)
+        return;
+    lane_leave_queue(lane);
     lane_free(lane);
 }

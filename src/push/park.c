@@ -139,9 +139,7 @@ bool park_wants(const struct target *target, const struct partition *partition)
         return true; /* what came before has not been read yet */
     if (target->breaker.state == BREAKER_DRAIN)
         return target->unread_parks > 0; /* new ones last */
-    if (target_holds_back(target) || (target->app->has_leftovers && !target->is_left_over))
-        return true;
-    return target->delivery_count >= target_queue_limit(target);
+    return target_holds_back(target) || (target->app->has_leftovers && !target->is_left_over);
 }
 
 void park_set_size(struct park *park, int64_t bytes, int64_t entries)

@@ -33,6 +33,7 @@ static void sweep(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     endpoints_sweep(push->endpoints);
+    target_park_slow(push);
     if (push->sweeps++ % SWEEPS_PER_SECOND == 0)
         target_sweep(push);
     if (redis_is_connected(push->core->redis)) {

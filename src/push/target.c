@@ -13,6 +13,7 @@
 
 #define LEASE_DOUBT_MS 200
 #define IDLE_KEEP_MS   60000 /* a target without deliveries is forgotten after this */
+#define SLOW_SWEEPS    4     /* a queue that takes longer than this is a slow one's */
 #define QUEUE_MIN      4     /* deliveries that any target may have in memory */
 
 /* ---- life ---- */
@@ -131,7 +132,7 @@ void target_detach(struct target *target, struct delivery *delivery)
 /* ---- limits ---- */
 
 /* While there is plenty of room, as many as the settings say; then a fair share of a quarter of the
- * window, so that slow targets never fill what the others need (the reader goes on below a half). */
+ * window, so that slow targets don't keep what the others need (the reader goes on below a half). */
 size_t target_queue_limit(const struct target *target)
 {
     const struct push *push = target->push;
@@ -232,7 +233,7 @@ void target_park_all(struct target *target)
 
     for (lane = TAILQ_FIRST(&target->app->lanes); lane; lane = next) {
         next = TAILQ_NEXT(lane, in_app);
-        if (lane->target == target && lane->state != LANE_IN_FLIGHT)
+        if (lane->target == target)
             lane_park(lane);
     }
 }
@@ -330,6 +331,26 @@ static void drop_expired(struct target *target)
         if (lane->state != LANE_IN_FLIGHT && TAILQ_FIRST(&lane->deliveries) == delivery)
             target_drop_head(lane, "expired");
     }
+}
+
+/* More than its share waits, and longer than a moment at the pace it has: that is parked. A fast one
+ * may fill the window with its backlog, which costs the others that moment at most. */
+static void park_if_slow(struct target *target)
+{
+    uint64_t delivered = target->delivered - target->delivered_before;
+
+    target->delivered_before = target->delivered;
+    if (target->delivery_count > target_queue_limit(target) &&
+        target->delivery_count > delivered * SLOW_SWEEPS)
+        target_park_all(target);
+}
+
+void target_park_slow(struct push *push)
+{
+    struct target *target, *next;
+
+    HASH_ITER (hh, push->targets, target, next)
+        park_if_slow(target);
 }
 
 static void settle_drain(struct target *target)
