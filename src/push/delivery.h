@@ -153,6 +153,7 @@ struct target {
     struct latency latency; /* from an event's storing to its 2xx */
     uint64_t delivered, dropped;
     uint64_t delivered_before; /* the last look for slow ones */
+    bool is_full;              /* at that look: more than its share was in memory */
     UT_hash_handle hh;
     const char *url; /* points into key */
     struct str path; /* request target; points into url */

@@ -13,7 +13,7 @@
 
 #define LEASE_DOUBT_MS 200
 #define IDLE_KEEP_MS   60000 /* a target without deliveries is forgotten after this */
-#define SLOW_SWEEPS    4     /* a queue that takes longer than this is a slow one's */
+#define SLOW_SWEEPS    8     /* a queue that takes longer than this is a slow one's */
 #define QUEUE_MIN      4     /* deliveries that any target may have in memory */
 
 /* ---- life ---- */
@@ -338,10 +338,11 @@ static void drop_expired(struct target *target)
 static void park_if_slow(struct target *target)
 {
     uint64_t delivered = target->delivered - target->delivered_before;
+    bool was_full = target->is_full;
 
     target->delivered_before = target->delivered;
-    if (target->delivery_count > target_queue_limit(target) &&
-        target->delivery_count > delivered * SLOW_SWEEPS)
+    target->is_full = target->delivery_count > target_queue_limit(target);
+    if (target->is_full && was_full && target->delivery_count > delivered * SLOW_SWEEPS)
         target_park_all(target);
 }
 
