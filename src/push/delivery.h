@@ -179,6 +179,7 @@ struct push {
     struct parker *parker;
     struct timers *timers;
     struct endpoints *endpoints;
+    struct dispatch *dispatch;
     struct push_app *apps;     /* hash */
     struct lane *lanes;        /* hash */
     struct target *targets;    /* hash */
@@ -272,7 +273,8 @@ void acknowledger_forget(struct stream *stream); /* what was not sent yet */
 void dispatch_event(struct push_event *event);
 void dispatch_subscriptions_changed(struct push *push, struct str app_id); /* made here */
 void dispatch_refresh(struct push *push); /* changed elsewhere: once in a while */
-void dispatch_free(struct push *push);
+struct dispatch *dispatch_new(void);
+void dispatch_free(struct push *push); /* with the applications */
 /* One delivery less; when it was the last, the event is acknowledged. */
 void delivery_end(struct delivery *delivery);
 void dispatch_forget(struct push_event *event); /* out of the waiting ones */

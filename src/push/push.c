@@ -84,6 +84,7 @@ struct push *push_new(const struct push_config *config, char **error)
     push->acknowledger = acknowledger_new(push);
     push->parker = parker_new(push);
     push->timers = timers_new(push);
+    push->dispatch = dispatch_new();
     push->sweep = event_new(base, -1, EV_PERSIST, sweep, push);
     push->stop_timer = evtimer_new(base, stop_time_is_over, push);
     push->stop_check = event_new(base, -1, 0, look_if_stopped, push);
