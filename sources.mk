@@ -288,8 +288,10 @@ other_tests = \
     tests/blackbox/conftest.py \
     tests/blackbox/helpers/__init__.py \
     tests/blackbox/helpers/certificates.py \
+    tests/blackbox/helpers/cluster.py \
     tests/blackbox/helpers/errors.py \
     tests/blackbox/helpers/http.py \
+    tests/blackbox/helpers/ledger.py \
     tests/blackbox/helpers/load.py \
     tests/blackbox/helpers/nouns.py \
     tests/blackbox/helpers/platform.py \
@@ -298,6 +300,7 @@ other_tests = \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
+    tests/blackbox/test_cluster_faults.py \
     tests/blackbox/test_ctl.py \
     tests/blackbox/test_daemon.py \
     tests/blackbox/test_delivery.py \
