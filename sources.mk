@@ -290,6 +290,7 @@ other_tests = \
     tests/blackbox/helpers/certificates.py \
     tests/blackbox/helpers/cluster.py \
     tests/blackbox/helpers/errors.py \
+    tests/blackbox/helpers/haproxy.py \
     tests/blackbox/helpers/http.py \
     tests/blackbox/helpers/ledger.py \
     tests/blackbox/helpers/load.py \
@@ -300,6 +301,7 @@ other_tests = \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
+    tests/blackbox/test_cluster.py \
     tests/blackbox/test_cluster_faults.py \
     tests/blackbox/test_ctl.py \
     tests/blackbox/test_daemon.py \
