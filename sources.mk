@@ -275,6 +275,7 @@ unit_test_helpers = \
 script_files = \
     scripts/check-docs \
     scripts/check-layers \
+    scripts/cluster-demo \
     scripts/demo-receiver \
     scripts/deps \
     scripts/embed-lua \
@@ -315,6 +316,7 @@ other_tests = \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \
     tests/blackbox/test_notifications.py \
+    tests/blackbox/test_parking.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \
     tests/fuzz/json_fuzz.c

@@ -5,6 +5,7 @@ others, with and without HAProxy in front.
 
 import itertools
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,10 @@ from helpers.errors import (APP_FROZEN, DEVICE_AUTH_FAILED, DEVICE_TOKEN_INVALID
 from helpers.haproxy import HAProxy
 from helpers.load import Load
 from helpers.nouns import LOGOUT
+from helpers.platform import BUILD, clean_environment
 from helpers.waiting import wait_until
 
+CLUSTER_DEMO = Path(__file__).resolve().parents[2] / "scripts/cluster-demo"
 ONE_SECOND = 1.0  # what the documents promise; tests' caches live shorter than that
 
 
@@ -186,6 +189,39 @@ def test_behind_haproxy_a_stop_under_load_loses_and_repeats_nothing(behind_hapro
     assert not load.refusals
     load.expect_everything_in_order()
     load.ledger.expect_no_repetition()
+
+
+def is_alive(pid):
+    """One that has ended may lie there until somebody asks for its result: without a command line."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except FileNotFoundError:
+        return False
+
+
+def test_the_demo_of_a_cluster_shows_what_it_says_and_ends_what_it_started(workdir):
+    if not haproxy.PROGRAM:
+        pytest.skip("haproxy is not installed (scripts/deps --test installs it)")
+    environment = clean_environment(IOTPUSH_BUILD=str(BUILD), IOTPUSH_PARTITION_LEASE="1s",
+                                    IOTPUSH_PARTITION_HEARTBEAT="100ms")
+
+    def demo(*verb):
+        return subprocess.run([CLUSTER_DEMO, "--dir", workdir, *verb], env=environment, text=True,
+                              capture_output=True, timeout=120)
+    try:
+        shown = demo()
+        assert shown.returncode == 0, shown
+        assert shown.stdout.count("-> POST /callback") >= 2
+        assert {f"answered by {name}" in shown.stdout for name in ("one", "two")} == {True}
+        again = demo("demo")
+        assert again.returncode == 0, again
+        assert demo("status").stdout.count("process") == 5
+    finally:
+        pids = [int(file.read_text()) for file in workdir.glob("*.pid")]
+        assert demo("stop").returncode == 0
+    assert len(pids) == 5
+    assert not any(is_alive(pid) for pid in pids)
+    assert demo("status").returncode == 1
 
 
 def test_the_example_for_haproxy_is_valid(authority, workdir):
