@@ -290,6 +290,7 @@ other_tests = \
     tests/blackbox/helpers/__init__.py \
     tests/blackbox/helpers/certificates.py \
     tests/blackbox/helpers/cluster.py \
+    tests/blackbox/helpers/dns.py \
     tests/blackbox/helpers/errors.py \
     tests/blackbox/helpers/haproxy.py \
     tests/blackbox/helpers/http.py \
@@ -315,6 +316,7 @@ other_tests = \
     tests/blackbox/test_faults.py \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \
+    tests/blackbox/test_netpolicy.py \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_parking.py \
     tests/blackbox/test_subscriptions.py \

@@ -88,6 +88,6 @@ def told(request):
 
 
 def place_in_stream(notify_id):
-    """Ids are partition, milliseconds, sequence number, subscription, part."""
-    _, milliseconds, sequence, *_ = notify_id.split("-")
-    return int(milliseconds), int(sequence)
+    """Of "<partition>-<milliseconds>-<sequence number>[.<part>]-<subscription>"."""
+    _, milliseconds, sequence, _ = notify_id.split("-")
+    return int(milliseconds), int(sequence.partition(".")[0])
