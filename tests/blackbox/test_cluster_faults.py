@@ -131,6 +131,23 @@ def test_a_rolling_restart_hands_over_without_waiting_for_leases(cluster, receiv
     load.ledger.expect_no_repetition()
 
 
+def test_a_stop_repeats_nothing_where_one_subscription_is_behind_another(cluster, receiver):
+    """What /data has had and /datas has not must come to /datas alone, and in its order."""
+    instances = cluster()
+    gate = receiver.holds("/datas")
+    load = load_on(instances, receiver, devices=10, reports=5, paths=BOTH_KINDS)
+    load.finish()
+    receiver.wait_for(50, "/data")
+    receiver.wait_for(10, "/datas")
+    first, second = instances.members
+    first.process.terminate()
+    first.wait_for_log("state=stopping")
+    gate.open()
+    assert first.wait_for_exit() == 0
+    load.expect_everything_in_order()
+    load.ledger.expect_no_repetition()
+
+
 # --- an instance that is frozen
 
 

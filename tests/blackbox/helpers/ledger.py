@@ -68,7 +68,8 @@ class Ledger:
                 assert list(found) == sorted(found), f"{path}, device {device}: {list(found)}"
 
     def expect_no_repetition(self):
-        assert not self.repeated()
+        repeated = self.repeated()
+        assert not repeated, repeated
 
     def expect_repetitions_of_faults_only(self, faults):
         """A fault can make a delivery be repeated once: nobody else repeats what was answered 2xx."""
