@@ -275,6 +275,7 @@ unit_test_helpers = \
 script_files = \
     scripts/check-docs \
     scripts/check-layers \
+    scripts/cluster-demo \
     scripts/demo-receiver \
     scripts/deps \
     scripts/embed-lua \
@@ -288,8 +289,12 @@ other_tests = \
     tests/blackbox/conftest.py \
     tests/blackbox/helpers/__init__.py \
     tests/blackbox/helpers/certificates.py \
+    tests/blackbox/helpers/cluster.py \
+    tests/blackbox/helpers/dns.py \
     tests/blackbox/helpers/errors.py \
+    tests/blackbox/helpers/haproxy.py \
     tests/blackbox/helpers/http.py \
+    tests/blackbox/helpers/ledger.py \
     tests/blackbox/helpers/load.py \
     tests/blackbox/helpers/nouns.py \
     tests/blackbox/helpers/platform.py \
@@ -298,6 +303,8 @@ other_tests = \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
+    tests/blackbox/test_cluster.py \
+    tests/blackbox/test_cluster_faults.py \
     tests/blackbox/test_ctl.py \
     tests/blackbox/test_daemon.py \
     tests/blackbox/test_delivery.py \
@@ -309,7 +316,9 @@ other_tests = \
     tests/blackbox/test_faults.py \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \
+    tests/blackbox/test_netpolicy.py \
     tests/blackbox/test_notifications.py \
+    tests/blackbox/test_parking.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \
     tests/fuzz/json_fuzz.c

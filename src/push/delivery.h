@@ -61,6 +61,7 @@ struct push_event {
     size_t bytes; /* of its entry in Redis */
     struct delivery_list deliveries; /* that are not done */
     unsigned pending;  /* their number, and of writes to a park, and 1 while it is being matched */
+    bool is_begun;     /* one of its deliveries ended, or is in a park by itself */
     bool is_waiting;   /* for its application's subscriptions: stands in push_app.waiting */
     bool is_forgotten; /* left its stream's memory: nothing is acknowledged for it */
     TAILQ_ENTRY(push_event) link; /* waits for subscriptions, or for its acknowledgement */
@@ -297,6 +298,9 @@ void lane_remove(struct lane *lane, struct delivery *delivery); /* not in flight
 void lane_drop_all(struct lane *lane, const char *reason); /* except what is in flight */
 /* Into the parks, all of it except what is in flight. Frees the lane if that leaves it empty. */
 void lane_park(struct lane *lane);
+/* Those with events that others have had already: whoever reads these events anew would repeat them
+ * there. When nothing is in flight. */
+void lanes_park_begun(struct push *push);
 
 /* target.c: a callback URL, and what may be sent to it */
 struct target *target_get(struct push *push, struct str app_id, struct str url);

@@ -22,6 +22,7 @@ void delivery_end(struct delivery *delivery)
     if (--delivery->body->references == 0)
         free(delivery->body);
     TAILQ_REMOVE(&delivery->event->deliveries, delivery, in_event);
+    delivery->event->is_begun = true;
     event_less(delivery->event);
     free(delivery);
 }

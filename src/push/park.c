@@ -209,6 +209,7 @@ void park_add(struct target *target, struct push_event *event, const struct deli
     parking->which.subscription_id =
         str_of(parking->name + strlen(parking->name) - which->subscription_id.len);
     event->pending++;
+    event->is_begun = true;
     put(park, parking);
     park_set_unread(park, true);
     if (event->facts.time_ms < park->oldest_ms)

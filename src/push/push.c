@@ -127,7 +127,8 @@ static void owner_stopped(void *arg)
 }
 
 /* When an attempt or an acknowledgement ended, and when the time is over: first what is on the wire
- * ends, then its acknowledgements are written, then the partitions are given back. */
+ * ends, then what some subscriptions have had and others have not is parked for these, then the
+ * acknowledgements are written, then the partitions are given back. */
 static void look_if_stopped(evutil_socket_t fd, short what, void *arg)
 {
     struct push *push = arg;
@@ -137,6 +138,8 @@ static void look_if_stopped(evutil_socket_t fd, short what, void *arg)
     if (push->is_giving_back)
         return;
     if (push->in_flight_count == 0 && !push->is_stop_time_over) {
+        if (redis_is_connected(push->core->redis))
+            lanes_park_begun(push);
         parker_resume(push->parker);
         acknowledger_start(push->acknowledger);
     }
