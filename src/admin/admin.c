@@ -5,6 +5,7 @@
 #include "admin/apps.h"
 #include "admin/delivery.h"
 #include "admin/deployment.h"
+#include "admin/signing.h"
 
 /* ---- errors ---- */
 
@@ -145,7 +146,8 @@ static const char *const prefixes[] = {"/", NULL};
 static const struct route *const all_tables[] = {health_routes, status_routes, admin_app_routes,
                                                  admin_deployment_routes,
                                                  admin_delivery_routes,
-                                                 admin_deadletter_routes, NULL};
+                                                 admin_deadletter_routes,
+                                                 admin_signing_routes, NULL};
 static const struct route *const health_tables[] = {health_routes, NULL};
 
 struct http_api admin_socket_api = {
