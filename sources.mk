@@ -320,6 +320,7 @@ other_tests = \
     tests/blackbox/test_instances.py \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_parking.py \
+    tests/blackbox/test_receiver_samples.py \
     tests/blackbox/test_signing.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \
