@@ -21,6 +21,10 @@ base_sources = \
     src/base/json_write.c \
     src/base/log.c \
     src/base/log.h \
+    src/base/log_file.c \
+    src/base/log_file.h \
+    src/base/log_line.c \
+    src/base/log_line.h \
     src/base/mem.c \
     src/base/mem.h \
     src/base/metric.c \
