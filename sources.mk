@@ -322,6 +322,7 @@ other_tests = \
     tests/blackbox/test_faults.py \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \
+    tests/blackbox/test_logs.py \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_parking.py \
     tests/blackbox/test_receiver_samples.py \

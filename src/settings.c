@@ -249,6 +249,11 @@ const struct setting settings_table[] = {
      "Form of the lines", NULL},
     {"log", "file", SETTING_TEXT, AT(log.file), "", 0, 0, NULL, true,
      "File to write to, opened again at SIGHUP; empty: stderr", NULL},
+    {"log", "requests", SETTING_BOOL, AT(log.requests), "off", 0, 0, NULL, true,
+     "A line for each answered request, whatever the level: no query, no header, no body", NULL},
+    {"log", "audit_file", SETTING_TEXT, AT(log.audit_file), "", 0, 0, NULL, true,
+     "File with a line for each change by the administrator or of a subscription, and each failed login "
+     "of an application; opened again at SIGHUP; empty: none", NULL},
     {0},
 };
 
