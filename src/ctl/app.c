@@ -371,7 +371,7 @@ const struct ctl_command ctl_app_commands[] = {
     {"app", "unfreeze", "APP", 1, 0, 0, unfreeze, "takes the freeze back"},
     {"app", "reset-secret", "APP", 1, 0, 0, reset_secret,
      "gives it a new secret; the old one stops working"},
-    {"app", "signing-key", "ACTION APP", 2, false, signing_key,
+    {"app", "signing-key", "ACTION APP", 2, 0, 0, signing_key,
      "show, renew or remove the key that signs its notifications"},
     {0},
 };
