@@ -21,6 +21,10 @@ base_sources = \
     src/base/json_write.c \
     src/base/log.c \
     src/base/log.h \
+    src/base/log_file.c \
+    src/base/log_file.h \
+    src/base/log_line.c \
+    src/base/log_line.h \
     src/base/mem.c \
     src/base/mem.h \
     src/base/metric.c \
@@ -118,6 +122,8 @@ core_sources = \
     src/core/partition.h \
     src/core/report.c \
     src/core/report.h \
+    src/core/signing.c \
+    src/core/signing.h \
     src/core/subscription.c \
     src/core/subscription.h \
     src/core/token.c \
@@ -130,6 +136,8 @@ push_sources = \
     src/push/delivery.h \
     src/push/dispatch.c \
     src/push/endpoint.c \
+    src/push/headers.c \
+    src/push/headers.h \
     src/push/inspect.c \
     src/push/lane.c \
     src/push/latency.c \
@@ -175,7 +183,9 @@ admin_sources = \
     src/admin/delivery.c \
     src/admin/delivery.h \
     src/admin/deployment.c \
-    src/admin/deployment.h
+    src/admin/deployment.h \
+    src/admin/signing.c \
+    src/admin/signing.h
 
 daemon_sources = \
     src/instance.c \
@@ -206,6 +216,7 @@ lua_scripts = \
     src/store/lua/acknowledge.lua \
     src/store/lua/app_change.lua \
     src/store/lua/app_delete.lua \
+    src/store/lua/app_signing_key.lua \
     src/store/lua/breaker_down.lua \
     src/store/lua/breaker_due.lua \
     src/store/lua/breaker_probe.lua \
@@ -252,6 +263,7 @@ unit_tests = \
     tests/unit/base/url_test \
     tests/unit/core/error_test \
     tests/unit/core/event_test \
+    tests/unit/core/signing_test \
     tests/unit/net/http_client_test \
     tests/unit/net/http_guard_test \
     tests/unit/net/http_routes_test \
@@ -300,6 +312,7 @@ other_tests = \
     tests/blackbox/helpers/platform.py \
     tests/blackbox/helpers/receiver.py \
     tests/blackbox/helpers/redis.py \
+    tests/blackbox/helpers/signature.py \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
@@ -316,9 +329,12 @@ other_tests = \
     tests/blackbox/test_faults.py \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \
+    tests/blackbox/test_logs.py \
     tests/blackbox/test_netpolicy.py \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_parking.py \
+    tests/blackbox/test_receiver_samples.py \
+    tests/blackbox/test_signing.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \
     tests/fuzz/json_fuzz.c

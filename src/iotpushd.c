@@ -249,6 +249,7 @@ static void refresh_metrics(void *arg)
     metric_set(M_PROCESS_RSS, (double)process_resident_bytes(), NULL);
     metric_set(M_PROCESS_FDS, (double)process_open_descriptors(), NULL);
     metric_set(M_LOG_LOST, (double)log_lost_lines(), NULL);
+    metric_set(M_AUDIT_LOST, (double)log_lost_audit_lines(), NULL);
 }
 
 static void prepare_admin(struct daemon *daemon)
@@ -343,10 +344,14 @@ static void say_needs_restart(const char *key, void *arg)
     log_warn("reload", "key=%s state=unchanged reason=%s", key, "takes a restart");
 }
 
-static int open_log(const struct settings *settings)
+/* NULL, or the key of the setting whose file cannot be opened. */
+static const char *open_log(const struct settings *settings)
 {
-    return log_open((enum log_level)settings->log.level, settings->log.format == 1,
-                    settings->log.file);
+    http_log_requests(settings->log.requests);
+    if (log_open((enum log_level)settings->log.level, settings->log.format == 1,
+                 settings->log.file) < 0)
+        return "file";
+    return log_open_audit(settings->log.audit_file) < 0 ? "audit_file" : NULL;
 }
 
 static void on_reload_signal(evutil_socket_t number, short what, void *arg)
@@ -354,6 +359,7 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
     struct daemon *daemon = arg;
     struct settings fresh = {0};
     struct settings_source *source = NULL;
+    const char *unopened;
 
     (void)number;
     (void)what;
@@ -363,8 +369,9 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
         core_settings_changed(daemon->core);
         listeners_reload(daemon->listeners);
         resolver_reload(daemon->resolver);
-        if (open_log(&daemon->settings) < 0)
-            log_error("reload", "file=%s reason=%s", daemon->settings.log.file, strerror(errno));
+        unopened = open_log(&daemon->settings);
+        if (unopened)
+            log_error("reload", "key=log.%s state=unchanged reason=%s", unopened, strerror(errno));
         log_info("reload", "state=done");
     } else {
         log_error("reload", "state=unchanged reason=%s", "the configuration has mistakes");
@@ -430,6 +437,8 @@ static struct event_base *new_event_base(void)
 
 static void load_settings(struct daemon *daemon, int argc, char **argv)
 {
+    const char *unopened;
+
     options_parse(&daemon->options, argc, argv);
     if (options_load_settings(&daemon->options, &daemon->settings, &daemon->source) > 0)
         exit(EXIT_CONFIGURATION);
@@ -438,9 +447,10 @@ static void load_settings(struct daemon *daemon, int argc, char **argv)
                 daemon->options.file ? daemon->options.file : "(built-in defaults)");
         exit(0);
     }
-    if (open_log(&daemon->settings) < 0) {
+    unopened = open_log(&daemon->settings);
+    if (unopened) {
         fprintf(stderr, "%s: %s\n",
-                settings_where(daemon->source, settings_table, &daemon->settings, "log", "file"),
+                settings_where(daemon->source, settings_table, &daemon->settings, "log", unopened),
                 strerror(errno));
         exit(EXIT_CONFIGURATION);
     }

@@ -223,6 +223,10 @@ const struct setting settings_table[] = {
      "CAs that HTTPS callbacks are verified against; empty: the system's", NULL},
     {"push", "user_agent", SETTING_TEXT, AT(push.user_agent), "", 0, 0, NULL, false,
      "User-Agent of pushes; empty: iotpush/VERSION", NULL},
+    {"push", "signature", SETTING_BOOL, AT(push.signs), "on", 0, 0, NULL, true,
+     "Pushes of applications that have a signing key carry X-Notify-Signature", NULL},
+    {"push", "signature_overlap", SETTING_TIME, AT(core.signature_overlap_ms), "1d", 0, 30 * DAY, NULL, true,
+     "How long a signing key that was renewed signs together with the new one; 0: not at all", NULL},
     {"push", "send_node_id", SETTING_BOOL, AT(push.sends_node_id), "off", 0, 0, NULL, true,
      "deviceInfoChanged carries nodeId also when it did not change", NULL},
     {"push", "timer_interval", SETTING_TIME, AT(push.timer_interval_ms), "1s", 10, MINUTE, NULL, true,
@@ -245,6 +249,11 @@ const struct setting settings_table[] = {
      "Form of the lines", NULL},
     {"log", "file", SETTING_TEXT, AT(log.file), "", 0, 0, NULL, true,
      "File to write to, opened again at SIGHUP; empty: stderr", NULL},
+    {"log", "requests", SETTING_BOOL, AT(log.requests), "off", 0, 0, NULL, true,
+     "A line for each answered request, whatever the level: no query, no header, no body", NULL},
+    {"log", "audit_file", SETTING_TEXT, AT(log.audit_file), "", 0, 0, NULL, true,
+     "File with a line for each change by the administrator or of a subscription, and each failed login "
+     "of an application; opened again at SIGHUP; empty: none", NULL},
     {0},
 };
 

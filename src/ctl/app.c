@@ -276,6 +276,90 @@ static enum ctl_exit reset_secret(struct ctl *ctl, char **arguments)
     return result;
 }
 
+/* ---- signing keys ---- */
+
+static enum ctl_exit print_signing_key(struct ctl *ctl, const struct json *app, const char *method)
+{
+    struct client_answer answer;
+    struct str end;
+    enum ctl_exit result =
+        client_request(ctl->client, ctl->arena, method,
+                       app_path(ctl, json_get_str(app, "appId"), "/signing-key"), NULL, false,
+                       &answer);
+
+    if (result != CTL_DONE)
+        return result;
+    end = json_get_str(answer.json, "previousKeyEndTime");
+    if (ctl->wants_json) {
+        ctl_print_json(answer.json);
+    } else if (ctl->is_quiet) {
+        printf("%.*s\n", STR_ARG(json_get_str(answer.json, "signingKey")));
+    } else {
+        printf("signing key   %.*s\n", STR_ARG(json_get_str(answer.json, "signingKey")));
+        if (end.len)
+            printf("previous key  signs too until %.*s\n", STR_ARG(show_time(ctl, end)));
+    }
+    return CTL_DONE;
+}
+
+/* The first key endangers nobody; a new one has to be carried to the receivers in time. */
+static enum ctl_exit renew_signing_key(struct ctl *ctl, const struct json *app)
+{
+    struct str id = json_get_str(app, "appId");
+    struct client_answer answer;
+    enum ctl_exit result = client_request(ctl->client, ctl->arena, "GET",
+                                          app_path(ctl, id, "/signing-key"), NULL, true, &answer);
+
+    if (result != CTL_DONE && answer.status != 404)
+        return result;
+    if (answer.status != 404 &&
+        !ctl_confirm(ctl, arena_printf(ctl->arena, "Renew the signing key of application %.*s "
+                                                   "(%.*s)?",
+                                       STR_ARG(json_get_str(app, "name")), STR_ARG(id))))
+        return CTL_REFUSED;
+    return print_signing_key(ctl, app, "POST");
+}
+
+static enum ctl_exit remove_signing_key(struct ctl *ctl, const struct json *app)
+{
+    struct str id = json_get_str(app, "appId"), name = json_get_str(app, "name");
+    struct client_answer answer;
+    enum ctl_exit result;
+
+    if (!ctl_confirm(ctl, arena_printf(ctl->arena, "Send application %.*s (%.*s) notifications "
+                                                   "without signature from now on?",
+                                       STR_ARG(name), STR_ARG(id))))
+        return CTL_REFUSED;
+    result = client_request(ctl->client, ctl->arena, "DELETE", app_path(ctl, id, "/signing-key"),
+                            NULL, false, &answer);
+    if (result == CTL_DONE && !ctl->is_quiet && !ctl->wants_json) {
+        print_safely(name);
+        printf(" (%.*s) has no signing key.\n", STR_ARG(id));
+    }
+    return result;
+}
+
+static enum ctl_exit signing_key(struct ctl *ctl, char **arguments)
+{
+    const char *action = arguments[0];
+    const struct json *app;
+    enum ctl_exit result;
+
+    if (strcmp(action, "show") != 0 && strcmp(action, "renew") != 0 &&
+        strcmp(action, "remove") != 0) {
+        ctl_complain("app signing-key %s is not known: it is show, renew or remove", action);
+        return CTL_USAGE;
+    }
+    result = find_app(ctl, arguments[1], &app);
+    if (result != CTL_DONE)
+        return result;
+    if (strcmp(action, "renew") == 0)
+        return renew_signing_key(ctl, app);
+    if (strcmp(action, "remove") == 0)
+        return remove_signing_key(ctl, app);
+    return print_signing_key(ctl, app, "GET");
+}
+
 const struct ctl_command ctl_app_commands[] = {
     {"app", "create", "NAME", 1, 0, 0, create,
      "makes an application and shows its id and its secret, once"},
@@ -287,5 +371,7 @@ const struct ctl_command ctl_app_commands[] = {
     {"app", "unfreeze", "APP", 1, 0, 0, unfreeze, "takes the freeze back"},
     {"app", "reset-secret", "APP", 1, 0, 0, reset_secret,
      "gives it a new secret; the old one stops working"},
+    {"app", "signing-key", "ACTION APP", 2, 0, 0, signing_key,
+     "show, renew or remove the key that signs its notifications"},
     {0},
 };

@@ -32,6 +32,7 @@ struct push_settings {
     char *allow_networks, *deny_networks;
     char *ca_file; /* empty = the system's */
     char *user_agent;
+    bool signs; /* for applications that have a signing key */
     bool sends_node_id; /* deviceInfoChanged always carries nodeId */
     int64_t timer_interval_ms;
 };
