@@ -47,7 +47,7 @@ def test_a_signature_verifies_and_covers_what_is_sent(platform, application, dev
 
 
 def test_a_repeated_attempt_has_its_own_time_and_signature(start_platform, receiver):
-    platform = start_platform(push__retry_first="1s", push__retry_max="1s")
+    platform = start_platform(push__retry_first="1500ms", push__retry_max="1500ms")
     application = platform.application()
     key = renew(platform, application)
     receiver.answers(503, then=200)
