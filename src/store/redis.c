@@ -98,8 +98,7 @@ static void end_request(struct redis *redis, struct redis_request *request,
 {
     if (!request->is_handshake) {
         metric_add(M_REDIS_COMMANDS, 1, result_name(status), NULL, NULL);
-        /* Blocking reads would only show how long nothing happened. */
-        if (reply && redis->config.command_timeout_ms > 0)
+        if (reply && !redis->config.has_blocking_reads)
             metric_observe(M_REDIS_DURATION, (double)(clock_tick_us() - request->sent_us) / 1e6,
                            NULL);
     }
