@@ -85,8 +85,10 @@ store_sources = \
     src/store/redis.h \
     src/store/redis_check.c \
     src/store/redis_check.h \
+    src/store/redis_connection.c \
     src/store/redis_dial.c \
     src/store/redis_dial.h \
+    src/store/redis_private.h \
     src/store/redis_reply.c \
     src/store/redis_request.c \
     src/store/redis_request.h \

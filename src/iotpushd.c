@@ -151,6 +151,7 @@ static struct redis *connect_redis(struct daemon *daemon, const char *name, bool
         .connect_timeout_ms = settings->redis.connect_timeout_ms,
         /* a blocking read may take its time to block, and a reply's time on top */
         .command_timeout_ms = settings->redis.command_timeout_ms + (is_reader ? 2000 : 0),
+        .has_blocking_reads = is_reader,
         .max_in_flight = settings->redis.max_in_flight,
         .state = is_reader ? NULL : redis_state,
         .arg = daemon,

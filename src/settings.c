@@ -166,7 +166,7 @@ const struct setting settings_table[] = {
     {"push", "timeout", SETTING_TIME, AT(push.timeout_ms), "15s", 10, HOUR, NULL, true,
      "Longest time of a push attempt, to the end of the answer's header", NULL},
     {"push", "connect_timeout", SETTING_TIME, AT(push.connect_timeout_ms), "5s", 10, HOUR, NULL, true,
-     "Longest time for connecting, inside timeout", NULL},
+     "Longest time for connecting; it runs inside timeout and ends with it, if that is shorter", NULL},
     {"push", "strict200", SETTING_BOOL, AT(push.strict200), "off", 0, 0, NULL, true,
      "Only status 200 counts as delivered; off: every 2xx", NULL},
     {"push", "retry_first", SETTING_TIME, AT(push.retry_first_ms), "1s", 1, HOUR, NULL, true,
@@ -340,9 +340,6 @@ int settings_check(const struct settings *settings, const struct settings_source
     if (*settings->admin.listen_http && !is_loopback_address(settings->admin.listen_http))
         complain_about(&complaints, "admin", "listen_http",
                        "is for loopback only; write 127.0.0.1:8090");
-    if (settings->push.connect_timeout_ms > settings->push.timeout_ms)
-        complain_about(&complaints, "push", "connect_timeout",
-                       "is longer than push.timeout, inside which it runs");
     if (settings->core.heartbeat_ms * 2 > settings->core.lease_ms)
         complain_about(&complaints, "partition", "heartbeat",
                        "must be at most half of partition.lease");

@@ -159,9 +159,8 @@ static void change(struct request *request)
     struct decimal now, end;
     int64_t now_ms = clock_now_ms();
     struct str keys[] = {key_app(&key, str_of(request->app_id))};
-    struct str args[] = {
-        str_of(request->made), decimal_str(&now, now_ms),
-        decimal_str(&end, now_ms + request->core->settings->signature_overlap_ms)};
+    struct str args[] = {str_of(request->made), decimal_str(&now, now_ms),
+                         decimal_str(&end, now_ms + request->core->settings->signature_overlap_ms)};
 
     redis_script(request->core->redis, &script_app_signing_key, 1, keys, 3, args, key_changed,
                  request);

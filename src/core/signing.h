@@ -6,7 +6,8 @@
  * stays valid for push.signature_overlap: notifications then carry two signatures, so that the
  * receiver may change its key at any moment of that time.
  *
- * The key stands in clear in the application's record, because signing needs it; it is never logged.
+ * The key stands in clear in the application's record, because signing needs it; it is never
+ * logged.
  */
 #ifndef CORE_SIGNING_H
 #define CORE_SIGNING_H
