@@ -27,6 +27,7 @@
 #define FENCE_SIZE         160 /* instance id, ':', epoch */
 #define EVENT_ID_SIZE      44  /* two 64-bit numbers, '-' and NUL */
 #define TARGET_KEY_MAX     2048
+#define LANE_KEY_MAX       512
 #define TARGET_DIGEST_SIZE 33
 
 struct delivery;
@@ -100,9 +101,9 @@ struct lane {
     TAILQ_ENTRY(lane) in_ready;
     TAILQ_ENTRY(lane) in_app;
     UT_hash_handle hh;
-    struct str subscription_id; /* points into key */
+    struct str subscription_id; /* the beginning of key */
     size_t key_len;
-    char key[]; /* "<subscription id> <device id>" */
+    char key[]; /* subscription id, NUL, device id */
 };
 TAILQ_HEAD(lane_list, lane);
 
@@ -157,7 +158,7 @@ struct target {
     bool is_full;              /* at that look: more than its share was in memory */
     UT_hash_handle hh;
     const char *url; /* points into key */
-    struct str path; /* request target; points into url */
+    char *path;      /* request target */
     char last_error[96];
     char digest[TARGET_DIGEST_SIZE]; /* of key: names its parks */
     size_t key_len;

@@ -249,15 +249,11 @@ static void failed(struct attempt *attempt, enum http_outcome outcome, const cha
 static void post(struct attempt *attempt)
 {
     struct delivery *head = TAILQ_FIRST(&attempt->lane->deliveries);
-    struct target *target = attempt->target;
     struct attempt_headers headers;
-    char path[TARGET_KEY_MAX];
 
     attempt_headers_write(&headers, head);
-    snprintf(path, sizeof(path), "%.*s", STR_ARG(target->path));
-    http_client_post(attempt->connection->client, path, headers.list,
-                     headers.count, str_n(head->body->text, head->body->len),
-                     attempt->deadline_ms - clock_tick_ms(), posted, attempt);
+    http_client_post(attempt->connection->client, attempt->target->path, headers.list,
+                     headers.count, str_n(head->body->text, head->body->len), attempt->deadline_ms - clock_tick_ms(), posted, attempt);
 }
 
 /* ---- connections ---- */

@@ -1,20 +1,35 @@
 #include "push/headers.h"
 
 #include "base/clock.h"
-#include <stdio.h>
+#include <string.h>
+
+/* Ids are short: key names bound them. */
+static char *put(char *out, struct str s)
+{
+    memcpy(out, s.p, s.len);
+    return out + s.len;
+}
+
+static char *put_number(char *out, unsigned number)
+{
+    struct decimal decimal;
+
+    return put(out, decimal_str(&decimal, number));
+}
 
 /* "<partition>-<stream id>[.<part>]-<subscription>": the same on every attempt. */
-static void write_notify_id(const struct delivery *delivery, char *out, size_t size)
+static void write_notify_id(const struct delivery *delivery, char out[NOTIFY_ID_SIZE])
 {
-    struct str subscription = delivery->lane->subscription_id;
-    struct str origin = delivery->event->origin_id;
-    unsigned partition = delivery->event->stream->partition->number;
-
-    if (delivery->part)
-        snprintf(out, size, "%u-%.*s.%u-%.*s", partition, STR_ARG(origin), delivery->part,
-                 STR_ARG(subscription));
-    else
-        snprintf(out, size, "%u-%.*s-%.*s", partition, STR_ARG(origin), STR_ARG(subscription));
+    out = put_number(out, delivery->event->stream->partition->number);
+    *out++ = '-';
+    out = put(out, delivery->event->origin_id);
+    if (delivery->part) {
+        *out++ = '.';
+        out = put_number(out, delivery->part);
+    }
+    *out++ = '-';
+    out = put(out, delivery->lane->subscription_id);
+    *out = '\0';
 }
 
 static void add(struct attempt_headers *headers, const char *name, const char *value)
@@ -40,12 +55,10 @@ void attempt_headers_write(struct attempt_headers *headers, const struct deliver
     struct str timestamp = decimal_str(&headers->timestamp, now_ms / 1000);
 
     headers->count = 0;
-    write_notify_id(delivery, headers->id, sizeof(headers->id));
-    snprintf(headers->subscription, sizeof(headers->subscription), "%.*s",
-             STR_ARG(lane->subscription_id));
+    write_notify_id(delivery, headers->id);
     add(headers, "X-Notify-Id", headers->id);
     add(headers, "X-Notify-Attempt", decimal_str(&headers->attempt, delivery->attempts).p);
-    add(headers, "X-Notify-Subscription", headers->subscription);
+    add(headers, "X-Notify-Subscription", lane->subscription_id.p);
     add(headers, "X-Notify-Timestamp", timestamp.p);
     if (lane->push->settings->signs)
         add_signature(headers, delivery, timestamp, now_ms);

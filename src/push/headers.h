@@ -8,11 +8,13 @@
 #include "push/delivery.h"
 
 #define ATTEMPT_HEADERS_MAX 5
+/* two numbers, the id of an event, the id of a subscription, what stands between them */
+#define NOTIFY_ID_SIZE      (10 + 10 + EVENT_ID_SIZE + LANE_KEY_MAX + 4)
 
 struct attempt_headers {
     struct http_header list[ATTEMPT_HEADERS_MAX]; /* points into what follows */
     size_t count;
-    char id[256], subscription[64];
+    char id[NOTIFY_ID_SIZE];
     struct decimal attempt, timestamp;
     char signature[SIGNATURE_TEXT_SIZE];
 };

@@ -14,7 +14,7 @@ static struct lane *lane_find(struct push *push, struct str subscription_id, str
     struct lane *lane;
 
     memcpy(key, subscription_id.p, subscription_id.len);
-    key[subscription_id.len] = ' ';
+    key[subscription_id.len] = '\0';
     memcpy(key + subscription_id.len + 1, device_id.p, device_id.len);
     *key_len = subscription_id.len + 1 + device_id.len;
     HASH_FIND(hh, push->lanes, key, *key_len, lane);
@@ -55,8 +55,6 @@ void lane_make_ready(struct lane *lane, bool first)
         TAILQ_INSERT_TAIL(&lane->target->ready, lane, in_ready);
     target_wake(lane->target);
 }
-
-#define LANE_KEY_MAX 1024
 
 void lane_add(struct push_app *app, struct target *target, struct push_event *event,
               struct body *body, const struct delivery_facts *which)

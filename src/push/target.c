@@ -57,7 +57,7 @@ static struct target *target_new(struct push *push, struct str key, struct str a
     target->app->target_count++;
     target->url = target->key + app_id.len + 1;
     /* A URL in Redis was checked when it was stored; one that is not legal now is never sent to. */
-    target->path = url_parse(str_of(target->url), &url) ? url.target : STR_NONE;
+    target->path = str_dup(url_parse(str_of(target->url), &url) ? url.target : STR(""));
     target->endpoint = endpoint_get(push->endpoints, str_of(target->url));
     target->idle_since_ms = clock_tick_ms();
     breaker_init(&target->breaker);
@@ -97,6 +97,7 @@ static void target_free(struct target *target)
     endpoint_dequeue(target);
     endpoint_release(target->endpoint);
     event_free(target->wake);
+    free(target->path);
     free(target);
     app->target_count--;
     push_app_leave(app);
