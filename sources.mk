@@ -214,6 +214,30 @@ ctl_sources = \
     src/ctl/table.c \
     src/ctl/table.h
 
+bench_sources = \
+    src/bench/bench.h \
+    src/bench/faults.c \
+    src/bench/faults.h \
+    src/bench/histogram.c \
+    src/bench/histogram.h \
+    src/bench/http_scan.c \
+    src/bench/http_scan.h \
+    src/bench/loop.c \
+    src/bench/loop.h \
+    src/bench/options.c \
+    src/bench/options.h \
+    src/bench/receiver.c \
+    src/bench/receiver.h \
+    src/bench/seen.c \
+    src/bench/seen.h \
+    src/bench/sink.c \
+    src/bench/summary.c \
+    src/bench/summary.h \
+    src/bench/tls.c \
+    src/bench/tls.h \
+    src/bench/wire.c \
+    src/bench/wire.h
+
 lua_scripts = \
     src/store/lua/acknowledge.lua \
     src/store/lua/app_change.lua \
@@ -263,6 +287,10 @@ unit_tests = \
     tests/unit/base/setting_test \
     tests/unit/base/str_test \
     tests/unit/base/url_test \
+    tests/unit/bench/faults_test \
+    tests/unit/bench/histogram_test \
+    tests/unit/bench/http_scan_test \
+    tests/unit/bench/seen_test \
     tests/unit/core/error_test \
     tests/unit/core/event_test \
     tests/unit/core/signing_test \
@@ -318,6 +346,7 @@ other_tests = \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
+    tests/blackbox/test_bench.py \
     tests/blackbox/test_cluster.py \
     tests/blackbox/test_cluster_faults.py \
     tests/blackbox/test_ctl.py \
