@@ -214,20 +214,37 @@ ctl_sources = \
     src/ctl/table.c \
     src/ctl/table.h
 
+client_sources = \
+    src/client/server.c \
+    src/client/server.h \
+    src/client/transfer.c \
+    src/client/transfer.h
+
 bench_sources = \
     src/bench/bench.h \
+    src/bench/drain.c \
     src/bench/faults.c \
     src/bench/faults.h \
+    src/bench/fleet.c \
+    src/bench/fleet.h \
     src/bench/histogram.c \
     src/bench/histogram.h \
     src/bench/http_scan.c \
     src/bench/http_scan.h \
+    src/bench/ledger.c \
+    src/bench/ledger.h \
+    src/bench/load.c \
+    src/bench/load.h \
+    src/bench/load_private.h \
     src/bench/loop.c \
     src/bench/loop.h \
     src/bench/options.c \
     src/bench/options.h \
+    src/bench/push.c \
     src/bench/receiver.c \
     src/bench/receiver.h \
+    src/bench/report.c \
+    src/bench/reporter.c \
     src/bench/seen.c \
     src/bench/seen.h \
     src/bench/sink.c \
@@ -235,6 +252,8 @@ bench_sources = \
     src/bench/summary.h \
     src/bench/tls.c \
     src/bench/tls.h \
+    src/bench/trial.c \
+    src/bench/trial.h \
     src/bench/wire.c \
     src/bench/wire.h
 
@@ -290,6 +309,7 @@ unit_tests = \
     tests/unit/bench/faults_test \
     tests/unit/bench/histogram_test \
     tests/unit/bench/http_scan_test \
+    tests/unit/bench/ledger_test \
     tests/unit/bench/seen_test \
     tests/unit/core/error_test \
     tests/unit/core/event_test \

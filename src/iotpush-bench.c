@@ -14,6 +14,9 @@ static const struct {
     const char *help;
 } verbs[] = {
     {"sink", VERB_SINK, sink_run, "receive callbacks, count them, fail as told"},
+    {"report", VERB_REPORT, report_run, "devices that report, to their answers"},
+    {"push", VERB_PUSH, push_run, "the whole path, from report to callback"},
+    {"drain", VERB_DRAIN, drain_run, "a backlog that was held back, pushed as fast as it goes"},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(*verbs))

@@ -18,5 +18,8 @@ enum bench_exit {
 void bench_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 enum bench_exit sink_run(const struct options *options);
+enum bench_exit report_run(const struct options *options);
+enum bench_exit push_run(const struct options *options);
+enum bench_exit drain_run(const struct options *options);
 
 #endif

@@ -1,5 +1,7 @@
 #include "bench/http_scan.h"
 
+#include <ctype.h>
+
 struct head {
     struct http_message *message;
     uint64_t length;
@@ -128,4 +130,20 @@ enum scan http_scan_answer(struct str input, struct http_message *message)
         return SCAN_BROKEN;
     message->status = (int)status;
     return scan_rest(input, rest, &head);
+}
+
+/* ---- bodies ---- */
+
+bool http_find_number(struct str body, struct str member, uint64_t *number)
+{
+    const char *found = memmem(body.p, body.len, member.p, member.len);
+    const char *end = body.p + body.len;
+    struct str digits;
+
+    if (!found)
+        return false;
+    digits = str_n(found + member.len, 0);
+    while (digits.p + digits.len < end && isdigit((unsigned char)digits.p[digits.len]))
+        digits.len++;
+    return str_to_u64(digits, UINT64_MAX, number);
 }

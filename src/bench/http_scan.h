@@ -29,4 +29,7 @@ enum scan http_scan_request(struct str input, struct http_message *message);
 /* Answers without Content-Length have no body, so one that ends with the connection is not read. */
 enum scan http_scan_answer(struct str input, struct http_message *message);
 
+/* The number behind a member's name and colon ("\"seq\":") in compact JSON, the first that there is. */
+bool http_find_number(struct str body, struct str member, uint64_t *number);
+
 #endif

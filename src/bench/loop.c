@@ -11,7 +11,7 @@
 
 struct loop {
     struct event_base *base;
-    struct event *signals[2], *second;
+    struct event *signals[2], *second, *end;
     bool was_interrupted;
     loop_line_cb line;
     void *line_arg;
@@ -44,6 +44,15 @@ void loop_remark(const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fflush(stderr);
+}
+
+static void on_end(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *loop = arg;
+
+    (void)fd;
+    (void)what;
+    event_base_loopbreak(loop->base);
 }
 
 static void on_second(evutil_socket_t fd, short what, void *arg)
@@ -81,6 +90,7 @@ struct loop *loop_new(void)
     }
     loop->second = event_new(loop->base, -1, EV_PERSIST, on_second, loop);
     event_add(loop->second, &second);
+    loop->end = evtimer_new(loop->base, on_end, loop);
     return loop;
 }
 
@@ -89,6 +99,7 @@ void loop_free(struct loop *loop)
     for (int i = 0; i < 2; i++)
         event_free(loop->signals[i]);
     event_free(loop->second);
+    event_free(loop->end);
     event_base_free(loop->base);
     free(loop);
 }
@@ -105,8 +116,9 @@ void loop_run(struct loop *loop, int64_t time_ms)
     if (loop->was_interrupted)
         return;
     if (time_ms > 0)
-        event_base_loopexit(loop->base, &time);
+        evtimer_add(loop->end, &time);
     event_base_dispatch(loop->base);
+    evtimer_del(loop->end);
 }
 
 void loop_stop(struct loop *loop)
@@ -114,9 +126,16 @@ void loop_stop(struct loop *loop)
     event_base_loopbreak(loop->base);
 }
 
-bool loop_was_interrupted(const struct loop *loop)
+bool loop_poll(struct loop *loop)
 {
+    if (!loop->was_interrupted)
+        event_base_loop(loop->base, EVLOOP_NONBLOCK);
     return loop->was_interrupted;
+}
+
+void loop_forgive(struct loop *loop)
+{
+    loop->was_interrupted = false;
 }
 
 void loop_show(struct loop *loop, loop_line_cb cb, void *arg)

@@ -17,7 +17,9 @@ struct event_base *loop_base(struct loop *loop);
  * before. */
 void loop_run(struct loop *loop, int64_t time_ms);
 void loop_stop(struct loop *loop);
-bool loop_was_interrupted(const struct loop *loop);
+/* Looks for signals without waiting: was there one? For what does not run in the loop. */
+bool loop_poll(struct loop *loop);
+void loop_forgive(struct loop *loop); /* forgets the signal */
 
 /* Calls every second while the loop runs, to fill one line; shown on stderr when that is a terminal,
  * over the line before. NULL: no more. */

@@ -17,38 +17,105 @@ struct option_row {
     struct setting value; /* section is not used */
 };
 
+#define LOADS (VERB_REPORT | VERB_PUSH | VERB_DRAIN)
+#define PATHS (VERB_PUSH | VERB_DRAIN)
+#define ALL   (VERB_SINK | LOADS)
+
+static const char *check_rate(const char *value)
+{
+    uint64_t rate;
+
+    if (strcmp(value, "max") == 0 || (str_to_u64(str_of(value), 10000000, &rate) && rate > 0))
+        return NULL;
+    return "not a rate; write max, or reports a second";
+}
+
+#define TEXT(verbs, key, field, fallback, help)                                                    \
+    {                                                                                              \
+        verbs, {"", key, SETTING_TEXT, AT(field), fallback, 0, 0, NULL, false, help, NULL}         \
+    }
+#define NUMBER(verbs, key, field, fallback, least, most, help)                                     \
+    {                                                                                              \
+        verbs, {"", key, SETTING_INT, AT(field), fallback, least, most, NULL, false, help, NULL}   \
+    }
+#define TIME(verbs, key, field, fallback, least, most, help)                                       \
+    {                                                                                              \
+        verbs, {"", key, SETTING_TIME, AT(field), fallback, least, most, NULL, false, help, NULL}  \
+    }
+#define FLAG(verbs, key, field, help)                                                              \
+    {                                                                                              \
+        verbs, {"", key, SETTING_BOOL, AT(field), "off", 0, 0, NULL, false, help, NULL}            \
+    }
+#define CHECKED(verbs, key, type, field, fallback, help, check)                                    \
+    {                                                                                              \
+        verbs, {"", key, type, AT(field), fallback, 0, 0, NULL, false, help, check}                \
+    }
+
+/* Of several rows with one field, each verb has one at most. */
 static const struct option_row rows[] = {
-    {VERB_SINK,
-     {"", "listen", SETTING_TEXT, AT(listen), "127.0.0.1:9080", 0, 0, NULL, false,
-      "Address to receive callbacks at", http_address_check}},
-    {VERB_SINK,
-     {"", "tls", SETTING_BOOL, AT(has_tls), "off", 0, 0, NULL, false,
-      "Speak HTTPS; needs certificate and key", NULL}},
-    {VERB_SINK,
-     {"", "certificate", SETTING_TEXT, AT(certificate), "", 0, 0, NULL, false,
-      "The receiver's certificate and its chain, PEM", NULL}},
-    {VERB_SINK,
-     {"", "key", SETTING_TEXT, AT(key), "", 0, 0, NULL, false, "Its private key, PEM", NULL}},
-    {VERB_SINK,
-     {"", "delay", SETTING_TIME, AT(delay_ms), "0", 0, 60 * MINUTE, NULL, false,
-      "Answer so much later", NULL}},
-    {VERB_SINK,
-     {"", "status", SETTING_INT, AT(status), "200", 200, 599, NULL, false,
-      "Status of the answers", NULL}},
-    {VERB_SINK,
-     {"", "fail", SETTING_LIST, AT(fail), "", 0, 0, NULL, false,
-      "Failures to give, the first that applies: every=10:503, rate=5%:503, hang=10%, reset=5%, "
-      "flap=10s/5s",
-      faults_check}},
-    {VERB_SINK,
-     {"", "connections", SETTING_INT, AT(max_connections), "10000", 1, 1000000, NULL, false,
-      "Open connections; more are closed at once", NULL}},
-    {VERB_SINK,
-     {"", "duration", SETTING_TIME, AT(duration_ms), "0", 0, 30 * DAY, NULL, false,
-      "Stop after this; 0: at a signal", NULL}},
-    {VERB_SINK,
-     {"", "json", SETTING_BOOL, AT(wants_json), "off", 0, 0, NULL, false,
-      "The summary as one JSON object", NULL}},
+    CHECKED(VERB_SINK, "listen", SETTING_TEXT, listen, "127.0.0.1:9080",
+            "Address to receive callbacks at", http_address_check),
+    FLAG(VERB_SINK, "tls", has_tls, "Speak HTTPS; needs --certificate and --key"),
+    TIME(VERB_SINK, "delay", delay_ms, "0", 0, 60 * MINUTE, "Answer so much later"),
+    NUMBER(VERB_SINK, "status", status, "200", 200, 599, "Status of the answers"),
+    CHECKED(VERB_SINK, "fail", SETTING_LIST, fail, "",
+            "Failures to give, the first that applies: every=10:503, rate=5%:503, hang=10%, "
+            "reset=5%, flap=10s/5s",
+            faults_check),
+    NUMBER(VERB_SINK, "connections", max_connections, "10000", 1, 1000000,
+           "Open connections; more are closed at once"),
+    TIME(VERB_SINK, "duration", duration_ms, "0", 0, 30 * DAY, "Stop after this; 0: at a signal"),
+
+    TEXT(LOADS, "socket", socket, "", "Admin socket of the server; empty: as iotpushctl finds it"),
+    TEXT(LOADS, "admin", admin, "", "URL of its admin listener over HTTP instead"),
+    TEXT(LOADS, "token-file", token_file, "", "File whose first line is the token for that"),
+    TEXT(PATHS, "api", api, "", "URL of the application API; empty: asked of the server"),
+    TEXT(LOADS, "server", server, "", "URL that devices report to; empty: asked of the server"),
+    TEXT(LOADS, "ca-file", ca_file, "", "CAs that the server is verified against"),
+
+    TEXT(VERB_REPORT, "devices-file", devices_file, "",
+         "Devices to use, a line is ID SECRET; empty: they are made, and removed at the end"),
+    NUMBER(LOADS, "devices", devices, "256", 1, 1000000, "Devices that report"),
+    CHECKED(VERB_REPORT | VERB_PUSH, "rate", SETTING_TEXT, rate, "max",
+            "Reports a second, or max", check_rate),
+    TIME(VERB_REPORT | VERB_PUSH, "duration", duration_ms, "10s", 1, 30 * DAY,
+         "How long reports are sent"),
+    NUMBER(VERB_REPORT | VERB_PUSH, "events", events, "0", 0, 1000000000,
+           "Reports to send, if that is sooner; 0: no limit"),
+    NUMBER(VERB_DRAIN, "events", events, "20000", 1, 1000000000, "Reports in the backlog"),
+    NUMBER(LOADS, "connections", connections, "32", 1, 100000, "Connections that reports go over"),
+    {LOADS,
+     {"", "payload-bytes", SETTING_SIZE, AT(payload_bytes), "200", 0, 512 * 1024, NULL, false,
+      "Size of a report's body, when that is more than it needs", NULL}},
+    TIME(LOADS, "timeout", timeout_ms, "10s", 100, 10 * MINUTE,
+         "Longest wait for the answer to a report"),
+    NUMBER(VERB_PUSH, "window", window, "8", 0, 1000000,
+           "Reports of one device that may have no callback yet; 0: no limit"),
+    NUMBER(PATHS, "endpoints", endpoints, "1", 1, 10000,
+           "Callback URLs, each with a port and an application of its own"),
+    NUMBER(VERB_PUSH, "hang-endpoints", hang_endpoints, "0", 0, 10000,
+           "So many of them take requests and never answer; needs --rate"),
+    TIME(PATHS, "settle", settle_ms, "30s", 1, DAY, "Longest wait for callbacks that are missing"),
+    TEXT(PATHS, "callback-host", callback_host, "127.0.0.1",
+         "Address to receive callbacks at, as the server reaches it"),
+    FLAG(PATHS, "callback-tls", has_callback_tls,
+         "Callbacks over HTTPS; needs --certificate and --key, and a server that trusts them"),
+
+    TEXT(VERB_SINK | PATHS, "certificate", certificate, "",
+         "The receiver's certificate and its chain, PEM"),
+    TEXT(VERB_SINK | PATHS, "key", key, "", "Its private key, PEM"),
+
+    NUMBER(LOADS, "expect-rate", expect_rate, "-1", -1, INT32_MAX,
+           "Exit 1 below so many a second: callbacks, or reports with the verb report"),
+    TIME(VERB_REPORT | VERB_PUSH, "expect-p99", expect_p99_ms, "0", 0, DAY,
+         "Exit 1 when p99 is longer"),
+    NUMBER(PATHS, "expect-loss", expect_loss, "-1", -1, INT32_MAX,
+           "Exit 1 when more accepted reports have not arrived"),
+    NUMBER(PATHS, "expect-duplicates", expect_duplicates, "-1", -1, INT32_MAX,
+           "Exit 1 when more callbacks came again"),
+    NUMBER(PATHS, "expect-order-violations", expect_order_violations, "-1", -1, INT32_MAX,
+           "Exit 1 when more came after a later one of their device"),
+    FLAG(ALL, "json", wants_json, "The summary as one JSON object"),
 };
 
 #define ROW_COUNT   (sizeof(rows) / sizeof(*rows))
@@ -89,7 +156,8 @@ enum options_result options_parse(struct options *options, enum verb verb, int a
 
     *options = (struct options){0};
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        if (!take_value(options, &rows[i], rows[i].value.fallback))
+        if (belongs_to(&rows[i], verb) &&
+            !take_value(options, &rows[i], rows[i].value.fallback))
             return OPTIONS_WRONG;
     }
     list_options(verb, known);
@@ -108,6 +176,15 @@ enum options_result options_parse(struct options *options, enum verb verb, int a
         return OPTIONS_OK;
     bench_complain("%s: takes no arguments besides its options", argv[optind]);
     return OPTIONS_WRONG;
+}
+
+uint64_t options_rate(const struct options *options)
+{
+    uint64_t rate = 0;
+
+    if (options->rate)
+        str_to_u64(str_of(options->rate), INT64_MAX, &rate);
+    return rate;
 }
 
 void options_clear(struct options *options)
@@ -142,7 +219,8 @@ void options_print(enum verb verb, FILE *out)
             continue;
         name = xasprintf("--%s%s", value->key, placeholder(value->type));
         fprintf(out, "  %-26s %s", name, value->help);
-        if (value->type != SETTING_BOOL && *value->fallback)
+        if (value->type != SETTING_BOOL && *value->fallback &&
+            strcmp(value->fallback, "-1") != 0)
             fprintf(out, " (%s)", value->fallback);
         fputc('\n', out);
         free(name);

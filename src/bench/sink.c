@@ -8,7 +8,6 @@
 #include "bench/seen.h"
 #include "bench/summary.h"
 #include "bench/tls.h"
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -22,21 +21,6 @@ struct sink {
     int64_t started_us;
     uint64_t shown_requests; /* by the line before */
 };
-
-/* The number behind a member's name in the body; false when it is not there. */
-static bool find_number(struct str body, struct str member, uint64_t *number)
-{
-    const char *found = memmem(body.p, body.len, member.p, member.len);
-    const char *end = body.p + body.len;
-    struct str digits;
-
-    if (!found)
-        return false;
-    digits = str_n(found + member.len, 0);
-    while (digits.p + digits.len < end && isdigit((unsigned char)digits.p[digits.len]))
-        digits.len++;
-    return str_to_u64(digits, UINT64_MAX, number);
-}
 
 static struct str find_device(struct str body)
 {
@@ -66,7 +50,7 @@ static void look_at(struct sink *sink, const struct http_message *request)
         return;
     }
     device_id = find_device(request->body);
-    if (device_id.len && find_number(request->body, STR("\"seq\":"), &number) &&
+    if (device_id.len && http_find_number(request->body, STR("\"seq\":"), &number) &&
         seen_out_of_order(sink->seen, device_id, request->subscription, number))
         sink->out_of_order++;
 }

@@ -95,12 +95,64 @@ void summary_times(struct summary *summary, const char *key, const char *label,
     json_object_end(summary->json);
 }
 
+void summary_statuses(struct summary *summary, const char *key, const char *label,
+                      const uint64_t *counts, size_t size, uint64_t none)
+{
+    char status[24];
+
+    if (summary->json) {
+        json_key(summary->json, key);
+        json_object(summary->json);
+        for (size_t i = 0; i < size; i++) {
+            snprintf(status, sizeof(status), "%zu", i);
+            if (counts[i])
+                json_member_i64(summary->json, status, (int64_t)counts[i]);
+        }
+        if (none)
+            json_member_i64(summary->json, "none", (int64_t)none);
+        json_object_end(summary->json);
+        return;
+    }
+    print_label(label);
+    for (size_t i = 0; i < size; i++) {
+        if (counts[i])
+            printf("%zu: %" PRIu64 "  ", i, counts[i]);
+    }
+    if (none)
+        printf("none: %" PRIu64, none);
+    putchar('\n');
+}
+
 void summary_expect(struct summary *summary, const char *what, bool is_met)
 {
     if (is_met)
         return;
     summary->is_unmet = true;
     bench_complain("not as expected: %s", what);
+}
+
+void summary_expect_at_most(struct summary *summary, const char *what, uint64_t value,
+                            int64_t limit)
+{
+    char *text;
+
+    if (limit < 0 || value <= (uint64_t)limit)
+        return;
+    text = xasprintf("%s %" PRIu64 ", at most %" PRId64, what, value, limit);
+    summary_expect(summary, text, false);
+    free(text);
+}
+
+void summary_expect_at_least(struct summary *summary, const char *what, uint64_t value,
+                             int64_t limit)
+{
+    char *text;
+
+    if (limit < 0 || value >= (uint64_t)limit)
+        return;
+    text = xasprintf("%s %" PRIu64 ", at least %" PRId64, what, value, limit);
+    summary_expect(summary, text, false);
+    free(text);
 }
 
 bool summary_print_take(struct summary *summary)

@@ -4,6 +4,7 @@
 
 #include "bench/histogram.h"
 #include <stdbool.h>
+#include <stddef.h>
 
 struct summary;
 
@@ -20,8 +21,17 @@ void summary_time(struct summary *summary, const char *key, const char *label, i
 void summary_times(struct summary *summary, const char *key, const char *label,
                    const struct histogram *times);
 
+/* Answers by status, those that occurred; none: reports without an answer */
+void summary_statuses(struct summary *summary, const char *key, const char *label,
+                      const uint64_t *counts, size_t size, uint64_t none);
+
 /* An expectation; what is not met is said on stderr as well. */
 void summary_expect(struct summary *summary, const char *what, bool is_met);
+/* limit -1: nothing is expected */
+void summary_expect_at_most(struct summary *summary, const char *what, uint64_t value,
+                            int64_t limit);
+void summary_expect_at_least(struct summary *summary, const char *what, uint64_t value,
+                             int64_t limit);
 
 /* Prints and frees it. false: an expectation was not met. */
 bool summary_print_take(struct summary *summary);

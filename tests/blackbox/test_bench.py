@@ -201,3 +201,169 @@ def test_help_is_no_mistake():
     assert "sink" in bench("--help").stdout
     help_of_sink = bench("sink", "--help")
     assert help_of_sink.returncode == 0 and "--fail" in help_of_sink.stdout
+
+
+# --- what it measures
+
+
+def run(platform, verb, *options):
+    result = bench(verb, "--socket", platform.admin_socket, "--json", *options)
+    assert result.stdout, result.stderr
+    return result, json.loads(result.stdout)
+
+
+def expect_nothing_left(platform):
+    """Applications of the bench are named bench-..."""
+    apps = platform.admin("GET", "/admin/v1/apps").json["apps"]
+    assert [app for app in apps if app["name"].startswith("bench-")] == []
+
+
+@pytest.fixture
+def own_platform(start_platform):
+    """Where nobody else pauses deliveries or makes applications."""
+    return start_platform()
+
+
+def test_push_finds_everything_delivered_once_and_in_order(own_platform):
+    result, summary = run(own_platform, "push", "--devices", 5, "--events", 200,
+                          "--expect-loss", 0, "--expect-duplicates", 0,
+                          "--expect-order-violations", 0, "--expect-rate", 1)
+    assert result.returncode == 0, result.stderr
+    assert summary["reports"] == summary["callbacks"] == 200
+    assert summary["lost"] == summary["duplicates"] == summary["orderViolations"] == 0
+    assert summary["answers"] == {"200": 200} and summary["asExpected"]
+    times = summary["callbackTime"]
+    assert 0 < times["p50Us"] <= times["p95Us"] <= times["p99Us"] <= times["maxUs"]
+    expect_nothing_left(own_platform)
+
+
+def test_push_keeps_a_rate(own_platform):
+    result, summary = run(own_platform, "push", "--devices", 3, "--rate", 200, "--events", 60)
+    assert result.returncode == 0 and summary["callbacks"] == 60
+    assert summary["timeUs"] >= 59 * 5000
+
+
+def test_push_shows_a_table_to_people(own_platform):
+    result = bench("push", "--socket", own_platform.admin_socket, "--devices", 2, "--events", 10)
+    assert result.returncode == 0 and result.stderr == ""
+    assert re.search(r"^  lost +0$", result.stdout, re.M)
+    assert re.search(r"^  report to callback +p50 [0-9.]+  p95 .* ms$", result.stdout, re.M)
+
+
+@pytest.mark.parametrize("expectation, word", [
+    (("--expect-rate", 100_000_000), "callbacks a second"),
+    (("--expect-p99", "1ms"), "p99"),
+])
+def test_push_exits_1_when_it_is_not_as_expected(own_platform, expectation, word):
+    result, summary = run(own_platform, "push", "--devices", 64, "--connections", 64,
+                          "--events", 2000, *expectation)
+    assert result.returncode == 1 and word in result.stderr
+    assert not summary["asExpected"] and summary["lost"] == 0
+    expect_nothing_left(own_platform)
+
+
+def test_push_tells_losses_from_repetitions(start_platform):
+    """Callbacks that come too late for --settle are losses to it."""
+    platform = start_platform()
+    assert platform.admin("POST", "/admin/v1/delivery/pause").status == 204
+    result, summary = run(platform, "push", "--devices", 2, "--events", 10, "--duration", "2s",
+                          "--window", 0, "--settle", "100ms", "--expect-loss", 0)
+    assert result.returncode == 1 and "lost 10" in result.stderr
+    assert summary["reports"] == summary["lost"] == 10 and summary["callbacks"] == 0
+
+
+def test_a_window_bounds_what_is_on_its_way(start_platform):
+    platform = start_platform()
+    assert platform.admin("POST", "/admin/v1/delivery/pause").status == 204
+    _, summary = run(platform, "push", "--devices", 3, "--window", 4, "--duration", "500ms",
+                     "--settle", "1ms")
+    assert summary["reports"] == 12
+
+
+def test_push_to_endpoints_of_which_some_hang(own_platform):
+    result, summary = run(own_platform, "push", "--endpoints", 5, "--hang-endpoints", 3,
+                          "--devices", 10, "--rate", 300, "--events", 100, "--expect-loss", 0)
+    assert result.returncode == 0, result.stderr
+    assert summary["callbacks"] + summary["reportsUnheard"] == 100
+    assert summary["callbacks"] == 40 and summary["hungRequests"] >= 1
+    expect_nothing_left(own_platform)
+
+
+def test_push_over_https_callbacks(start_platform, authority):
+    platform = start_platform(push__ca_file=authority.file)
+    certificate = authority.issue("bench-callbacks")
+    result, summary = run(platform, "push", "--devices", 5, "--events", 100, "--callback-tls",
+                          "--certificate", certificate.file, "--key", certificate.key)
+    assert result.returncode == 0 and summary["callbacks"] == 100, result.stderr
+    assert summary["repeatedAttempts"] == 0
+
+
+def test_devices_report_over_https(start_platform, authority):
+    certificate = authority.issue("bench-devices")
+    platform = start_platform(device__listen_http="", device__listen_https="127.0.0.1:0",
+                              api__tls_certificate=certificate.file, api__tls_key=certificate.key)
+    result, summary = run(platform, "push", "--devices", 5, "--events", 100,
+                          "--ca-file", authority.file)
+    assert result.returncode == 0 and summary["callbacks"] == 100, result.stderr
+
+
+def test_drain_pushes_a_backlog_and_leaves_deliveries_going(own_platform):
+    result, summary = run(own_platform, "drain", "--devices", 10, "--events", 300,
+                          "--expect-loss", 0, "--expect-duplicates", 0,
+                          "--expect-order-violations", 0)
+    assert result.returncode == 0, result.stderr
+    assert summary["reports"] == summary["callbacks"] == 300 and summary["drainUs"] > 0
+    expect_nothing_left(own_platform)
+    _, summary = run(own_platform, "push", "--devices", 1, "--events", 3)
+    assert summary["callbacks"] == 3
+
+
+def test_report_counts_answers_by_status(start_platform):
+    platform = start_platform(device__report_limit="5")
+    result, summary = run(platform, "report", "--devices", 2, "--events", 30)
+    assert result.returncode == 0, result.stderr
+    assert set(summary["answers"]) == {"200", "403"} and sum(summary["answers"].values()) == 30
+    assert summary["accepted"] == summary["answers"]["200"]
+    expect_nothing_left(platform)
+
+
+def test_report_takes_devices_from_a_file(platform, application, workdir):
+    devices = [application.register_device() for _ in range(2)]
+    file = workdir / "devices"
+    file.write_text("".join(f"{device.id} {device.secret}\n" for device in devices))
+    result, summary = run(platform, "report", "--devices-file", file, "--events", 10,
+                          "--server", f"http://{platform.device_address}")
+    assert result.returncode == 0 and summary["accepted"] == 10, result.stderr
+    file.write_text("no-secret\n")
+    result = bench("report", "--devices-file", file, "--socket", platform.admin_socket)
+    assert result.returncode == 2 and "line 1" in result.stderr
+
+
+def test_a_signal_ends_a_run_and_what_it_made_is_removed(own_platform):
+    process = subprocess.Popen(
+        [str(BENCH), "push", "--socket", str(own_platform.admin_socket), "--json", "--devices", "3",
+         "--duration", "10m"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=clean_environment())
+    own_platform.wait_for_metric("reports_total", 10, result="ok")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and json.loads(out)["reports"] >= 10, err
+    expect_nothing_left(own_platform)
+
+
+def test_a_server_that_is_not_there_exits_3(workdir):
+    result = bench("push", "--socket", workdir / "nobody.sock")
+    assert result.returncode == 3 and "nobody.sock" in result.stderr
+
+
+@pytest.mark.parametrize("arguments, word", [
+    (["push", "--hang-endpoints", "1"], "--endpoints"),
+    (["push", "--hang-endpoints", "1", "--endpoints", "2"], "--rate"),
+    (["push", "--rate", "fast"], "max"),
+    (["push", "--callback-tls"], "--certificate"),
+    (["drain", "--rate", "5"], "--rate"),
+    (["report", "--endpoints", "5"], "--endpoints"),
+])
+def test_wrong_usage_of_a_load_exits_2(arguments, word):
+    result = bench(*arguments)
+    assert result.returncode == 2 and word in result.stderr and result.stdout == ""
