@@ -335,6 +335,7 @@ unit_test_helpers = \
     tests/unit/net/certificates.h
 
 script_files = \
+    scripts/bench \
     scripts/check-docs \
     scripts/check-layers \
     scripts/cluster-demo \

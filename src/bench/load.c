@@ -9,7 +9,7 @@
 #include "bench/load_private.h"
 #include <stdlib.h>
 
-#define PACE_US  1000
+#define PACE_US  100 /* shortest sleep: what is due within it goes together */
 #define SWEEP_MS 250
 
 /* ---- devices ---- */
@@ -101,6 +101,15 @@ static int64_t due_time(const struct load *load)
            (int64_t)((double)load->figures.sent * 1e6 / (double)load->config.rate);
 }
 
+static void wait_until_due(struct load *load, int64_t time_us)
+{
+    int64_t sleep_us = time_us < PACE_US ? PACE_US : time_us;
+    struct timeval sleep = {sleep_us / 1000000, sleep_us % 1000000};
+
+    if (!evtimer_pending(load->pace, NULL))
+        evtimer_add(load->pace, &sleep);
+}
+
 void load_pump(struct load *load)
 {
     while (load->idle_count > 0 && load->ready_count > 0 && has_more(load)) {
@@ -109,8 +118,10 @@ void load_pump(struct load *load)
         struct reporter *reporter;
         size_t index;
 
-        if (due_us > now_us)
+        if (due_us > now_us) {
+            wait_until_due(load, due_us - now_us);
             return;
+        }
         reporter = load->idle[--load->idle_count];
         index = take_ready(load);
         write_request(load, reporter_output(reporter), index, due_us);
@@ -228,7 +239,7 @@ struct load *load_new(const struct load_config *config)
     load->ready = xcalloc(devices, sizeof(*load->ready));
     load->idle = xcalloc(config->connections, sizeof(struct reporter *));
     load->reporters = xcalloc(config->connections, sizeof(struct reporter *));
-    load->pace = event_new(config->base, -1, EV_PERSIST, on_pace, load);
+    load->pace = evtimer_new(config->base, on_pace, load);
     load->sweep = event_new(config->base, -1, EV_PERSIST, on_sweep, load);
     if (resolve(load) && set_up_tls(load))
         return load;
@@ -238,7 +249,7 @@ struct load *load_new(const struct load_config *config)
 
 void load_start(struct load *load)
 {
-    struct timeval pace = {0, PACE_US}, sweep = {0, SWEEP_MS * 1000};
+    struct timeval sweep = {0, SWEEP_MS * 1000};
 
     load->is_running = true;
     load->start_us = clock_tick_us();
@@ -247,8 +258,6 @@ void load_start(struct load *load)
         make_ready(load, i);
     }
     event_add(load->sweep, &sweep);
-    if (load->config.rate)
-        event_add(load->pace, &pace);
     for (size_t i = 0; i < load->config.connections; i++)
         load->reporters[i] = reporter_new(load);
 }

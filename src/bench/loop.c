@@ -78,6 +78,8 @@ struct loop *loop_new(void)
     signal(SIGPIPE, SIG_IGN);
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    /* epoll's own time-outs are whole milliseconds: as long as what is measured. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
     if (!loop->base) {
