@@ -214,6 +214,49 @@ ctl_sources = \
     src/ctl/table.c \
     src/ctl/table.h
 
+client_sources = \
+    src/client/server.c \
+    src/client/server.h \
+    src/client/transfer.c \
+    src/client/transfer.h
+
+bench_sources = \
+    src/bench/bench.h \
+    src/bench/drain.c \
+    src/bench/faults.c \
+    src/bench/faults.h \
+    src/bench/fleet.c \
+    src/bench/fleet.h \
+    src/bench/histogram.c \
+    src/bench/histogram.h \
+    src/bench/http_scan.c \
+    src/bench/http_scan.h \
+    src/bench/ledger.c \
+    src/bench/ledger.h \
+    src/bench/load.c \
+    src/bench/load.h \
+    src/bench/load_private.h \
+    src/bench/loop.c \
+    src/bench/loop.h \
+    src/bench/options.c \
+    src/bench/options.h \
+    src/bench/push.c \
+    src/bench/receiver.c \
+    src/bench/receiver.h \
+    src/bench/report.c \
+    src/bench/reporter.c \
+    src/bench/seen.c \
+    src/bench/seen.h \
+    src/bench/sink.c \
+    src/bench/summary.c \
+    src/bench/summary.h \
+    src/bench/tls.c \
+    src/bench/tls.h \
+    src/bench/trial.c \
+    src/bench/trial.h \
+    src/bench/wire.c \
+    src/bench/wire.h
+
 lua_scripts = \
     src/store/lua/acknowledge.lua \
     src/store/lua/app_change.lua \
@@ -263,6 +306,11 @@ unit_tests = \
     tests/unit/base/setting_test \
     tests/unit/base/str_test \
     tests/unit/base/url_test \
+    tests/unit/bench/faults_test \
+    tests/unit/bench/histogram_test \
+    tests/unit/bench/http_scan_test \
+    tests/unit/bench/ledger_test \
+    tests/unit/bench/seen_test \
     tests/unit/core/error_test \
     tests/unit/core/event_test \
     tests/unit/core/signing_test \
@@ -287,6 +335,7 @@ unit_test_helpers = \
     tests/unit/net/certificates.h
 
 script_files = \
+    scripts/bench \
     scripts/check-docs \
     scripts/check-layers \
     scripts/cluster-demo \
@@ -318,6 +367,7 @@ other_tests = \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
+    tests/blackbox/test_bench.py \
     tests/blackbox/test_cluster.py \
     tests/blackbox/test_cluster_faults.py \
     tests/blackbox/test_ctl.py \

@@ -19,6 +19,7 @@ from .waiting import wait_until
 BUILD = Path(os.environ.get("IOTPUSH_BUILD") or Path(__file__).resolve().parents[3] / "build")
 DAEMON = BUILD / "iotpushd"
 CTL = BUILD / "iotpushctl"
+BENCH = BUILD / "iotpush-bench"
 
 # Short pauses, no throttles: tests of those set their own.
 DEFAULTS = {
