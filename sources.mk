@@ -298,6 +298,7 @@ unit_tests = \
     tests/unit/base/cache_test \
     tests/unit/base/clock_test \
     tests/unit/base/crypto_test \
+    tests/unit/base/decimal_test \
     tests/unit/base/fields_test \
     tests/unit/base/json_test \
     tests/unit/base/log_test \
