@@ -64,11 +64,15 @@ net_sources = \
     src/net/http_server.h \
     src/net/netpolicy.c \
     src/net/netpolicy.h \
+    src/net/pem.c \
+    src/net/pem.h \
     src/net/resolver.c \
     src/net/resolver.h \
     src/net/tls.h \
     src/net/tls_client.c \
-    src/net/tls_server.c
+    src/net/tls_server.c \
+    src/net/x509_facts.c \
+    src/net/x509_facts.h
 
 store_sources = \
     src/store/embedded.c \
@@ -256,6 +260,7 @@ unit_tests = \
     tests/unit/net/http_guard_test \
     tests/unit/net/http_routes_test \
     tests/unit/net/netpolicy_test \
+    tests/unit/net/pem_test \
     tests/unit/net/resolver_test \
     tests/unit/net/tls_client_test \
     tests/unit/push/breaker_test \
@@ -312,4 +317,5 @@ other_tests = \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \
-    tests/fuzz/json_fuzz.c
+    tests/fuzz/json_fuzz.c \
+    tests/fuzz/pem_fuzz.c
