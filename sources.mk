@@ -70,7 +70,11 @@ net_sources = \
     src/net/resolver.h \
     src/net/tls.h \
     src/net/tls_client.c \
+    src/net/tls_identity.c \
+    src/net/tls_identity.h \
     src/net/tls_server.c \
+    src/net/tls_sessions.c \
+    src/net/tls_sessions.h \
     src/net/x509_facts.c \
     src/net/x509_facts.h
 
@@ -99,6 +103,8 @@ core_sources = \
     src/core/app.c \
     src/core/app.h \
     src/core/app_list.c \
+    src/core/certificate.c \
+    src/core/certificate.h \
     src/core/core.c \
     src/core/core.h \
     src/core/deadletter.c \
@@ -154,6 +160,8 @@ push_sources = \
     src/push/switches.c \
     src/push/target.c \
     src/push/timers.c \
+    src/push/trust.c \
+    src/push/trust.h \
     src/push/unpark.c
 
 api_sources =
@@ -175,6 +183,8 @@ admin_sources = \
     src/admin/admin.h \
     src/admin/apps.c \
     src/admin/apps.h \
+    src/admin/certificates.c \
+    src/admin/certificates.h \
     src/admin/deadletters.c \
     src/admin/delivery.c \
     src/admin/delivery.h \
@@ -214,6 +224,9 @@ lua_scripts = \
     src/store/lua/breaker_due.lua \
     src/store/lua/breaker_probe.lua \
     src/store/lua/breakers_read.lua \
+    src/store/lua/certificate_put.lua \
+    src/store/lua/certificate_read.lua \
+    src/store/lua/certificates_list.lua \
     src/store/lua/child_add.lua \
     src/store/lua/claim.lua \
     src/store/lua/device_create.lua \

@@ -361,6 +361,7 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
         settings_apply_reloadable(settings_table, &fresh, &daemon->settings, say_needs_restart,
                                   daemon);
         core_settings_changed(daemon->core);
+        push_settings_changed(daemon->push);
         listeners_reload(daemon->listeners);
         resolver_reload(daemon->resolver);
         if (open_log(&daemon->settings) < 0)

@@ -985,12 +985,18 @@ static void speak_tls(struct world *world, const struct tls_story *story)
     struct identity server = identity_new(&ca, story->names, story->is_expired ? -1 : 100);
     char *ca_file = identity_write(story->has_wrong_ca ? &other_ca : &ca);
     char *error = NULL;
-    SSL_CTX *context = tls_client_context_new(ca_file, &error);
+    SSL_CTX *context = tls_client_context_new(
+        &(struct tls_client_config){.ca_file = ca_file, .min_version = TLS1_2_VERSION}, &error);
 
     assert_non_null(context);
     world->server_tls = identity_server_context(&server);
     http_client_free(world->client);
-    new_client(world, tls_client_connect(context, str_of(story->host), story->host_is_address));
+    new_client(world, tls_client_connect(
+                          context, &(struct tls_peer){
+                                       .name = str_of(story->host),
+                                       .server_name = story->host_is_address
+                                                          ? STR_NONE
+                                                          : str_of(story->host)}));
     SSL_CTX_free(context);
     unlink(ca_file);
     free(ca_file);
