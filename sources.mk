@@ -21,6 +21,10 @@ base_sources = \
     src/base/json_write.c \
     src/base/log.c \
     src/base/log.h \
+    src/base/log_file.c \
+    src/base/log_file.h \
+    src/base/log_line.c \
+    src/base/log_line.h \
     src/base/mem.c \
     src/base/mem.h \
     src/base/metric.c \
@@ -89,8 +93,10 @@ store_sources = \
     src/store/redis.h \
     src/store/redis_check.c \
     src/store/redis_check.h \
+    src/store/redis_connection.c \
     src/store/redis_dial.c \
     src/store/redis_dial.h \
+    src/store/redis_private.h \
     src/store/redis_reply.c \
     src/store/redis_request.c \
     src/store/redis_request.h \
@@ -128,6 +134,8 @@ core_sources = \
     src/core/partition.h \
     src/core/report.c \
     src/core/report.h \
+    src/core/signing.c \
+    src/core/signing.h \
     src/core/subscription.c \
     src/core/subscription.h \
     src/core/token.c \
@@ -140,6 +148,8 @@ push_sources = \
     src/push/delivery.h \
     src/push/dispatch.c \
     src/push/endpoint.c \
+    src/push/headers.c \
+    src/push/headers.h \
     src/push/inspect.c \
     src/push/lane.c \
     src/push/latency.c \
@@ -189,9 +199,13 @@ admin_sources = \
     src/admin/delivery.c \
     src/admin/delivery.h \
     src/admin/deployment.c \
-    src/admin/deployment.h
+    src/admin/deployment.h \
+    src/admin/signing.c \
+    src/admin/signing.h
 
 daemon_sources = \
+    src/expiry.c \
+    src/expiry.h \
     src/instance.c \
     src/instance.h \
     src/listeners.c \
@@ -206,6 +220,8 @@ library_sources = $(base_sources) $(net_sources) $(store_sources) $(core_sources
 ctl_sources = \
     src/iotpushctl.c \
     src/ctl/app.c \
+    src/ctl/app.h \
+    src/ctl/certificate.c \
     src/ctl/client.c \
     src/ctl/client.h \
     src/ctl/ctl.h \
@@ -216,10 +232,54 @@ ctl_sources = \
     src/ctl/table.c \
     src/ctl/table.h
 
+client_sources = \
+    src/client/server.c \
+    src/client/server.h \
+    src/client/transfer.c \
+    src/client/transfer.h
+
+bench_sources = \
+    src/bench/bench.h \
+    src/bench/drain.c \
+    src/bench/faults.c \
+    src/bench/faults.h \
+    src/bench/fleet.c \
+    src/bench/fleet.h \
+    src/bench/histogram.c \
+    src/bench/histogram.h \
+    src/bench/http_scan.c \
+    src/bench/http_scan.h \
+    src/bench/ledger.c \
+    src/bench/ledger.h \
+    src/bench/load.c \
+    src/bench/load.h \
+    src/bench/load_private.h \
+    src/bench/loop.c \
+    src/bench/loop.h \
+    src/bench/options.c \
+    src/bench/options.h \
+    src/bench/push.c \
+    src/bench/receiver.c \
+    src/bench/receiver.h \
+    src/bench/report.c \
+    src/bench/reporter.c \
+    src/bench/seen.c \
+    src/bench/seen.h \
+    src/bench/sink.c \
+    src/bench/summary.c \
+    src/bench/summary.h \
+    src/bench/tls.c \
+    src/bench/tls.h \
+    src/bench/trial.c \
+    src/bench/trial.h \
+    src/bench/wire.c \
+    src/bench/wire.h
+
 lua_scripts = \
     src/store/lua/acknowledge.lua \
     src/store/lua/app_change.lua \
     src/store/lua/app_delete.lua \
+    src/store/lua/app_signing_key.lua \
     src/store/lua/breaker_down.lua \
     src/store/lua/breaker_due.lua \
     src/store/lua/breaker_probe.lua \
@@ -259,6 +319,7 @@ unit_tests = \
     tests/unit/base/cache_test \
     tests/unit/base/clock_test \
     tests/unit/base/crypto_test \
+    tests/unit/base/decimal_test \
     tests/unit/base/fields_test \
     tests/unit/base/json_test \
     tests/unit/base/log_test \
@@ -267,8 +328,14 @@ unit_tests = \
     tests/unit/base/setting_test \
     tests/unit/base/str_test \
     tests/unit/base/url_test \
+    tests/unit/bench/faults_test \
+    tests/unit/bench/histogram_test \
+    tests/unit/bench/http_scan_test \
+    tests/unit/bench/ledger_test \
+    tests/unit/bench/seen_test \
     tests/unit/core/error_test \
     tests/unit/core/event_test \
+    tests/unit/core/signing_test \
     tests/unit/net/http_client_test \
     tests/unit/net/http_guard_test \
     tests/unit/net/http_routes_test \
@@ -291,8 +358,10 @@ unit_test_helpers = \
     tests/unit/net/certificates.h
 
 script_files = \
+    scripts/bench \
     scripts/check-docs \
     scripts/check-layers \
+    scripts/cluster-demo \
     scripts/demo-receiver \
     scripts/deps \
     scripts/embed-lua \
@@ -306,16 +375,24 @@ other_tests = \
     tests/blackbox/conftest.py \
     tests/blackbox/helpers/__init__.py \
     tests/blackbox/helpers/certificates.py \
+    tests/blackbox/helpers/cluster.py \
+    tests/blackbox/helpers/dns.py \
     tests/blackbox/helpers/errors.py \
+    tests/blackbox/helpers/haproxy.py \
     tests/blackbox/helpers/http.py \
+    tests/blackbox/helpers/ledger.py \
     tests/blackbox/helpers/load.py \
     tests/blackbox/helpers/nouns.py \
     tests/blackbox/helpers/platform.py \
     tests/blackbox/helpers/receiver.py \
     tests/blackbox/helpers/redis.py \
+    tests/blackbox/helpers/signature.py \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
+    tests/blackbox/test_bench.py \
+    tests/blackbox/test_cluster.py \
+    tests/blackbox/test_cluster_faults.py \
     tests/blackbox/test_ctl.py \
     tests/blackbox/test_daemon.py \
     tests/blackbox/test_delivery.py \
@@ -327,7 +404,12 @@ other_tests = \
     tests/blackbox/test_faults.py \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \
+    tests/blackbox/test_logs.py \
+    tests/blackbox/test_netpolicy.py \
     tests/blackbox/test_notifications.py \
+    tests/blackbox/test_parking.py \
+    tests/blackbox/test_receiver_samples.py \
+    tests/blackbox/test_signing.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \
     tests/fuzz/json_fuzz.c \

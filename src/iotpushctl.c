@@ -5,6 +5,7 @@
 #include "ctl/ctl.h"
 
 #include "base/mem.h"
+#include "client/server.h"
 #include "ctl/client.h"
 #include <curl/curl.h>
 #include <getopt.h>
@@ -12,13 +13,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct ctl_command *const tables[] = {
     ctl_app_commands,
     ctl_status_commands,
     ctl_delivery_commands,
+    ctl_certificate_commands,
 };
 
 /* All commands, one after the other; NULL behind the last. */
@@ -212,65 +213,20 @@ static const struct ctl_command *find_command(char **words, int count, char ***a
 
 /* --- finding the server */
 
-static bool exists(const char *path)
-{
-    struct stat unused;
-
-    return stat(path, &unused) == 0;
-}
-
-static const char *default_socket(struct arena *arena)
-{
-    const char *named = getenv("IOTPUSH_ADMIN_SOCKET"), *state = getenv("XDG_STATE_HOME");
-    const char *path;
-
-    if (named && *named)
-        return named;
-    path = "./iotpush-data/admin.sock";
-    if (exists(path))
-        return path;
-    if (state && *state) {
-        path = arena_printf(arena, "%s/iotpush/admin.sock", state);
-        if (exists(path))
-            return path;
-    }
-    return RUNSTATEDIR "/iotpush/admin.sock";
-}
-
-/* The first line of a file; NULL when it has been said what is wrong. */
-static const char *read_token(struct arena *arena, const char *file)
-{
-    char line[4096];
-    FILE *in = fopen(file, "re");
-    struct str token = STR_NONE;
-
-    if (!in) {
-        ctl_complain("--token-file %s: %m", file);
-        return NULL;
-    }
-    if (fgets(line, sizeof(line), in)) {
-        line[strcspn(line, "\r\n")] = '\0';
-        token = str_trim(str_of(line));
-    }
-    fclose(in);
-    if (!token.len || !str_is_printable(token)) {
-        ctl_complain("--token-file %s: its first line is no token", file);
-        return NULL;
-    }
-    return arena_dup0(arena, token);
-}
-
 static struct client *connect_client(struct arena *arena, const struct options *options)
 {
-    const char *token = NULL, *url = options->url;
+    const char *token = NULL, *url = options->url, *error = NULL;
 
     if (options->token_file) {
-        token = read_token(arena, options->token_file);
-        if (!token)
+        token = server_read_token(arena, options->token_file, &error);
+        if (!token) {
+            ctl_complain("--token-file %s", error);
             return NULL;
+        }
     }
     if (!url)
-        return client_new(options->socket ? options->socket : default_socket(arena), NULL, token);
+        return client_new(options->socket ? options->socket : server_default_socket(arena),
+                          NULL, token);
     if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
         ctl_complain("-u %s: not a URL; write http://127.0.0.1:8090", url);
         return NULL;
@@ -297,6 +253,14 @@ static const struct option known_options[] = {
     {"app", required_argument, NULL, OPTION_OF_COMMANDS + CTL_APP},
     {"failing", no_argument, NULL, OPTION_OF_COMMANDS + CTL_FAILING},
     {"all", no_argument, NULL, OPTION_OF_COMMANDS + CTL_ALL},
+    {"host", required_argument, NULL, OPTION_OF_COMMANDS + CTL_HOST},
+    {"ca", required_argument, NULL, OPTION_OF_COMMANDS + CTL_CA},
+    {"cn", required_argument, NULL, OPTION_OF_COMMANDS + CTL_CN},
+    {"check-cn", no_argument, NULL, OPTION_OF_COMMANDS + CTL_CHECK_CN},
+    {"sni", no_argument, NULL, OPTION_OF_COMMANDS + CTL_SNI},
+    {"no-name-check", no_argument, NULL, OPTION_OF_COMMANDS + CTL_NO_NAME_CHECK},
+    {"platform-certificate", no_argument, NULL, OPTION_OF_COMMANDS + CTL_PLATFORM_CERTIFICATE},
+    {"ignore-anchor-expiry", no_argument, NULL, OPTION_OF_COMMANDS + CTL_IGNORE_ANCHOR_EXPIRY},
     {0},
 };
 

@@ -2,6 +2,7 @@
  * The daemon: what is started and stopped in which order, and what connects the parts. Everything
  * else is in the folders below.
  */
+#include "expiry.h"
 #include "instance.h"
 #include "listeners.h"
 #include "options.h"
@@ -44,6 +45,7 @@ struct daemon {
     struct resolver *resolver;
     struct push *push;
     struct listeners *listeners;
+    struct expiry *expiry;
     struct admin_context admin;
     char *instance_id, *data_dir, *admin_socket, *admin_token;
     bool is_redis_ready; /* connected, settings checked, partitions known */
@@ -112,6 +114,7 @@ static void partitions_known(enum error error, void *arg)
     metric_set(M_REDIS_CONNECTED, 1, NULL);
     log_info("redis", "state=ready partitions=%u", daemon->core->partition_count);
     push_start(daemon->push);
+    expiry_start(daemon->expiry, daemon->listeners, daemon->push);
 }
 
 static void redis_checked(bool is_safe, void *arg)
@@ -151,6 +154,7 @@ static struct redis *connect_redis(struct daemon *daemon, const char *name, bool
         .connect_timeout_ms = settings->redis.connect_timeout_ms,
         /* a blocking read may take its time to block, and a reply's time on top */
         .command_timeout_ms = settings->redis.command_timeout_ms + (is_reader ? 2000 : 0),
+        .has_blocking_reads = is_reader,
         .max_in_flight = settings->redis.max_in_flight,
         .state = is_reader ? NULL : redis_state,
         .arg = daemon,
@@ -198,6 +202,7 @@ static void start_core(struct daemon *daemon)
     if (!daemon->policy)
         die(daemon, "push.allow_networks", error);
     daemon->core = core_new(daemon->base, daemon->redis, &settings->core, daemon->policy);
+    daemon->expiry = expiry_new(daemon->core);
     daemon->resolver = resolver_new(daemon->base);
     config = (struct push_config){daemon->core, &settings->push, daemon->reader,
                                   daemon->instance_id, daemon->resolver};
@@ -244,11 +249,14 @@ static void write_status(struct json_writer *w, void *arg)
 
 static void refresh_metrics(void *arg)
 {
-    (void)arg;
+    const struct daemon *daemon = arg;
+
+    expiry_refresh_metrics(daemon->expiry);
     metric_set(M_PROCESS_CPU, process_cpu_seconds(), NULL);
     metric_set(M_PROCESS_RSS, (double)process_resident_bytes(), NULL);
     metric_set(M_PROCESS_FDS, (double)process_open_descriptors(), NULL);
     metric_set(M_LOG_LOST, (double)log_lost_lines(), NULL);
+    metric_set(M_AUDIT_LOST, (double)log_lost_audit_lines(), NULL);
 }
 
 static void prepare_admin(struct daemon *daemon)
@@ -281,6 +289,7 @@ static void free_parts(struct daemon *daemon)
     listeners_free(daemon->listeners);
     redis_free(daemon->reader);
     redis_free(daemon->redis);
+    expiry_free(daemon->expiry);
     push_free(daemon->push);
     core_free(daemon->core);
     daemon->redis = NULL;
@@ -343,10 +352,14 @@ static void say_needs_restart(const char *key, void *arg)
     log_warn("reload", "key=%s state=unchanged reason=%s", key, "takes a restart");
 }
 
-static int open_log(const struct settings *settings)
+/* NULL, or the key of the setting whose file cannot be opened. */
+static const char *open_log(const struct settings *settings)
 {
-    return log_open((enum log_level)settings->log.level, settings->log.format == 1,
-                    settings->log.file);
+    http_log_requests(settings->log.requests);
+    if (log_open((enum log_level)settings->log.level, settings->log.format == 1,
+                 settings->log.file) < 0)
+        return "file";
+    return log_open_audit(settings->log.audit_file) < 0 ? "audit_file" : NULL;
 }
 
 static void on_reload_signal(evutil_socket_t number, short what, void *arg)
@@ -354,6 +367,7 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
     struct daemon *daemon = arg;
     struct settings fresh = {0};
     struct settings_source *source = NULL;
+    const char *unopened;
 
     (void)number;
     (void)what;
@@ -363,9 +377,11 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
         core_settings_changed(daemon->core);
         push_settings_changed(daemon->push);
         listeners_reload(daemon->listeners);
+        expiry_look(daemon->expiry);
         resolver_reload(daemon->resolver);
-        if (open_log(&daemon->settings) < 0)
-            log_error("reload", "file=%s reason=%s", daemon->settings.log.file, strerror(errno));
+        unopened = open_log(&daemon->settings);
+        if (unopened)
+            log_error("reload", "key=log.%s state=unchanged reason=%s", unopened, strerror(errno));
         log_info("reload", "state=done");
     } else {
         log_error("reload", "state=unchanged reason=%s", "the configuration has mistakes");
@@ -431,6 +447,8 @@ static struct event_base *new_event_base(void)
 
 static void load_settings(struct daemon *daemon, int argc, char **argv)
 {
+    const char *unopened;
+
     options_parse(&daemon->options, argc, argv);
     if (options_load_settings(&daemon->options, &daemon->settings, &daemon->source) > 0)
         exit(EXIT_CONFIGURATION);
@@ -439,9 +457,10 @@ static void load_settings(struct daemon *daemon, int argc, char **argv)
                 daemon->options.file ? daemon->options.file : "(built-in defaults)");
         exit(0);
     }
-    if (open_log(&daemon->settings) < 0) {
+    unopened = open_log(&daemon->settings);
+    if (unopened) {
         fprintf(stderr, "%s: %s\n",
-                settings_where(daemon->source, settings_table, &daemon->settings, "log", "file"),
+                settings_where(daemon->source, settings_table, &daemon->settings, "log", unopened),
                 strerror(errno));
         exit(EXIT_CONFIGURATION);
     }

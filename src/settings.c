@@ -177,7 +177,7 @@ const struct setting settings_table[] = {
     {"push", "timeout", SETTING_TIME, AT(push.timeout_ms), "15s", 10, HOUR, NULL, true,
      "Longest time of a push attempt, to the end of the answer's header", NULL},
     {"push", "connect_timeout", SETTING_TIME, AT(push.connect_timeout_ms), "5s", 10, HOUR, NULL, true,
-     "Longest time for connecting, inside timeout", NULL},
+     "Longest time for connecting; it runs inside timeout and ends with it, if that is shorter", NULL},
     {"push", "strict200", SETTING_BOOL, AT(push.strict200), "off", 0, 0, NULL, true,
      "Only status 200 counts as delivered; off: every 2xx", NULL},
     {"push", "retry_first", SETTING_TIME, AT(push.retry_first_ms), "1s", 1, HOUR, NULL, true,
@@ -216,11 +216,11 @@ const struct setting settings_table[] = {
      "Bytes of an answer's body that are read and thrown away to keep the connection", NULL},
     {"push", "discard_time", SETTING_TIME, AT(push.discard_time_ms), "2s", 10, HOUR, NULL, true,
      "Longest time for that", NULL},
-    {"push", "queue_events", SETTING_INT, AT(push.queue_events), "10000", 1, 100000000, NULL, true,
-     "Deliveries in memory for one callback URL; more are parked in Redis", NULL},
+    {"push", "queue_events", SETTING_INT, AT(push.queue_events), "2500", 1, 100000000, NULL, true,
+     "Deliveries in memory for one callback URL that cannot keep up; more are parked in Redis", NULL},
     {"push", "stack_bytes", SETTING_SIZE, AT(push.stack_bytes), "1g", 64 * KIB, 1024 * 1024LL * MIB, NULL, true,
      "Bytes parked for one callback URL, shared out over the partitions; beyond it the oldest are dropped and counted", NULL},
-    {"push", "window_events", SETTING_INT, AT(push.window_events), "40000", 16, 100000000, NULL, true,
+    {"push", "window_events", SETTING_INT, AT(push.window_events), "10000", 16, 100000000, NULL, true,
      "Events in memory; reading the streams pauses above it", NULL},
     {"push", "window_bytes", SETTING_SIZE, AT(push.window_bytes), "16m", 64 * KIB, 1024 * 1024LL * MIB, NULL, true,
      "Bytes of the events in memory, as they are in Redis; reading pauses above it", NULL},
@@ -248,6 +248,10 @@ const struct setting settings_table[] = {
      "How long a session may be resumed; certificates are verified at its begin only", NULL},
     {"push", "user_agent", SETTING_TEXT, AT(push.user_agent), "", 0, 0, NULL, false,
      "User-Agent of pushes; empty: iotpush/VERSION", NULL},
+    {"push", "signature", SETTING_BOOL, AT(push.signs), "on", 0, 0, NULL, true,
+     "Pushes of applications that have a signing key carry X-Notify-Signature", NULL},
+    {"push", "signature_overlap", SETTING_TIME, AT(core.signature_overlap_ms), "1d", 0, 30 * DAY, NULL, true,
+     "How long a signing key that was renewed signs together with the new one; 0: not at all", NULL},
     {"push", "send_node_id", SETTING_BOOL, AT(push.sends_node_id), "off", 0, 0, NULL, true,
      "deviceInfoChanged carries nodeId also when it did not change", NULL},
     {"push", "timer_interval", SETTING_TIME, AT(push.timer_interval_ms), "1s", 10, MINUTE, NULL, true,
@@ -270,6 +274,11 @@ const struct setting settings_table[] = {
      "Form of the lines", NULL},
     {"log", "file", SETTING_TEXT, AT(log.file), "", 0, 0, NULL, true,
      "File to write to, opened again at SIGHUP; empty: stderr", NULL},
+    {"log", "requests", SETTING_BOOL, AT(log.requests), "off", 0, 0, NULL, true,
+     "A line for each answered request, whatever the level: no query, no header, no body", NULL},
+    {"log", "audit_file", SETTING_TEXT, AT(log.audit_file), "", 0, 0, NULL, true,
+     "File with a line for each change by the administrator or of a subscription, and each failed login "
+     "of an application; opened again at SIGHUP; empty: none", NULL},
     {0},
 };
 
@@ -377,9 +386,6 @@ int settings_check(const struct settings *settings, const struct settings_source
     if (*settings->admin.listen_http && !is_loopback_address(settings->admin.listen_http))
         complain_about(&complaints, "admin", "listen_http",
                        "is for loopback only; write 127.0.0.1:8090");
-    if (settings->push.connect_timeout_ms > settings->push.timeout_ms)
-        complain_about(&complaints, "push", "connect_timeout",
-                       "is longer than push.timeout, inside which it runs");
     if (settings->core.heartbeat_ms * 2 > settings->core.lease_ms)
         complain_about(&complaints, "partition", "heartbeat",
                        "must be at most half of partition.lease");

@@ -45,6 +45,8 @@ struct settings {
         int level;
         int format; /* index into "text json" */
         char *file;
+        bool requests;
+        char *audit_file;
     } log;
 };
 

@@ -6,6 +6,7 @@
 #include "admin/certificates.h"
 #include "admin/delivery.h"
 #include "admin/deployment.h"
+#include "admin/signing.h"
 
 /* ---- errors ---- */
 
@@ -68,6 +69,18 @@ struct admin_context *admin_context_of(const struct call *call)
     return call_api_context(call);
 }
 
+/* What changes something is audited, and so is who was not let in. */
+static void enter(struct call *call)
+{
+    struct str app_id = call_path_param(call, "appId");
+
+    if (app_id.p)
+        call_set_app(call, app_id);
+    if (call_route(call)->method != EVHTTP_REQ_GET)
+        call_audit(call, "admin", STR_NONE);
+    call_proceed(call);
+}
+
 static void enter_with_token(struct call *call)
 {
     struct str token;
@@ -76,9 +89,10 @@ static void enter_with_token(struct call *call)
 
     if (str_eq_nocase(scheme, STR("bearer")) && wanted.len &&
         crypto_equal(str_trim(token), wanted)) {
-        call_proceed(call);
+        enter(call);
         return;
     }
+    call_audit(call, "admin", STR("unauthorized"));
     call_add_header(call, "WWW-Authenticate", "Bearer");
     admin_fail(call, 401, "a token is needed: Authorization: Bearer TOKEN");
 }
@@ -147,11 +161,12 @@ static const struct route *const all_tables[] = {health_routes, status_routes, a
                                                  admin_certificate_routes,
                                                  admin_deployment_routes,
                                                  admin_delivery_routes,
-                                                 admin_deadletter_routes, NULL};
+                                                 admin_deadletter_routes,
+                                                 admin_signing_routes, NULL};
 static const struct route *const health_tables[] = {health_routes, NULL};
 
 struct http_api admin_socket_api = {
-    .name = "admin", .prefixes = prefixes, .tables = all_tables, .refuse = refuse};
+    .name = "admin", .prefixes = prefixes, .tables = all_tables, .enter = enter, .refuse = refuse};
 struct http_api admin_http_api = {.name = "admin",
                                   .prefixes = prefixes,
                                   .tables = all_tables,

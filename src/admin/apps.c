@@ -92,6 +92,7 @@ static void answer_secret(enum error error, const struct app_secret *made, void 
         admin_fail_error(call, error);
         return;
     }
+    call_set_app(call, str_of(made->app_id));
     json_object(w);
     json_member_text(w, "appId", made->app_id);
     json_member_text(w, "secret", made->secret);
@@ -111,6 +112,7 @@ static void create(struct call *call)
 
     creation->call = call;
     creation->name = json_get_str(body, "name");
+    call_audit(call, "admin", creation->name);
     if (!creation->name.len || creation->name.len > APP_NAME_MAX ||
         !str_is_printable(creation->name))
         admin_fail(call, 400, "name: 1 to 256 printable characters are needed");

@@ -43,17 +43,29 @@ struct arena *arena_new(void)
     return arena;
 }
 
-void arena_free(struct arena *arena)
+static void free_blocks(struct block *block)
 {
-    struct block *block, *older;
+    struct block *older;
 
-    if (!arena)
-        return;
-    for (block = arena->newest; block; block = older) {
+    for (; block; block = older) {
         older = block->older;
         free(block);
     }
+}
+
+void arena_free(struct arena *arena)
+{
+    if (!arena)
+        return;
+    free_blocks(arena->newest);
     free(arena);
+}
+
+void arena_reset(struct arena *arena)
+{
+    free_blocks(arena->newest->older);
+    arena->newest->older = NULL;
+    arena->newest->used = 0;
 }
 
 static void *take_from(struct block *block, size_t size_bytes)

@@ -11,6 +11,7 @@ struct arena;
 
 struct arena *arena_new(void);
 void arena_free(struct arena *arena);                       /* NULL is allowed */
+void arena_reset(struct arena *arena); /* frees what it gave, and keeps a block for more */
 void *arena_alloc(struct arena *arena, size_t size_bytes);  /* aligned for any type, not zeroed */
 void *arena_zalloc(struct arena *arena, size_t size_bytes); /* zeroed */
 char *arena_dup0(struct arena *arena, struct str s);        /* NUL-terminated copy */

@@ -5,13 +5,12 @@
 #include "base/mem.h"
 
 #include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <unistd.h>
-
-#define SHA256_BYTES 32
 
 /* Without randomness or digests every token would be wrong or guessable. */
 static _Noreturn void give_up(const char *what)
@@ -91,7 +90,7 @@ static const EVP_MD *sha256(void)
 
 void crypto_sha256_hex(struct str message, char out[CRYPTO_SHA256_HEX_SIZE])
 {
-    unsigned char digest[SHA256_BYTES];
+    unsigned char digest[CRYPTO_SHA256_BYTES];
 
     if (EVP_Digest(message.p, message.len, digest, NULL, sha256(), NULL) != 1)
         give_up("sha256");
@@ -100,7 +99,7 @@ void crypto_sha256_hex(struct str message, char out[CRYPTO_SHA256_HEX_SIZE])
 
 void crypto_hmac_sha256_hex(struct str key, struct str message, char out[CRYPTO_SHA256_HEX_SIZE])
 {
-    unsigned char digest[SHA256_BYTES];
+    unsigned char digest[CRYPTO_SHA256_BYTES];
     const void *key_bytes = key.p ? key.p : ""; /* NULL would mean "the key used last" */
     const unsigned char *bytes = (const unsigned char *)(message.p ? message.p : "");
 
@@ -108,6 +107,64 @@ void crypto_hmac_sha256_hex(struct str key, struct str message, char out[CRYPTO_
         !HMAC(sha256(), key_bytes, (int)key.len, bytes, message.len, digest, NULL))
         give_up("hmac");
     write_hex(out, digest, CRYPTO_SHA256_HEX_SIZE - 1);
+}
+
+/* The context holds the state after the key's block; each message starts with a copy of it. */
+struct crypto_hmac {
+    EVP_MAC_CTX *keyed;
+};
+
+static EVP_MAC *hmac_algorithm(void)
+{
+    static EVP_MAC *mac;
+
+    if (!mac)
+        mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    if (!mac)
+        give_up("hmac");
+    return mac;
+}
+
+struct crypto_hmac *crypto_hmac_new(const void *key, size_t len)
+{
+    struct crypto_hmac *hmac = xcalloc(1, sizeof(*hmac));
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+
+    hmac->keyed = EVP_MAC_CTX_new(hmac_algorithm());
+    if (!hmac->keyed || EVP_MAC_init(hmac->keyed, key, len, params) != 1)
+        give_up("hmac");
+    return hmac;
+}
+
+void crypto_hmac_free(struct crypto_hmac *hmac)
+{
+    if (!hmac)
+        return;
+    EVP_MAC_CTX_free(hmac->keyed);
+    free(hmac);
+}
+
+void crypto_hmac_sign(const struct crypto_hmac *hmac, const struct str *parts, size_t count,
+                      unsigned char out[CRYPTO_SHA256_BYTES])
+{
+    EVP_MAC_CTX *context = EVP_MAC_CTX_dup(hmac->keyed);
+    bool is_fine = context != NULL;
+    size_t len;
+
+    for (size_t i = 0; is_fine && i < count; i++)
+        is_fine = EVP_MAC_update(context, (const unsigned char *)parts[i].p, parts[i].len) == 1;
+    if (!is_fine || EVP_MAC_final(context, out, &len, CRYPTO_SHA256_BYTES) != 1)
+        give_up("hmac");
+    EVP_MAC_CTX_free(context);
+}
+
+void crypto_wipe(void *secret, size_t len)
+{
+    OPENSSL_cleanse(secret, len);
 }
 
 bool crypto_equal(struct str a, struct str b)
@@ -187,6 +244,31 @@ broken:
     if (out->p)
         out->p[before] = '\0';
     return false;
+}
+
+size_t crypto_to_base64(const void *bytes, size_t len, char *out)
+{
+    return (size_t)EVP_EncodeBlock((unsigned char *)out, bytes, (int)len);
+}
+
+/* EVP_DecodeBlock is lenient about blanks and what comes behind the padding: only what encodes to
+ * the same text again is accepted. */
+bool crypto_from_base64(struct str text, void *out, size_t len)
+{
+    unsigned char bytes[96];
+    char again[CRYPTO_BASE64_SIZE(sizeof(bytes))];
+    bool is_fine = len + 2 < sizeof(bytes) && text.len == CRYPTO_BASE64_SIZE(len) - 1 &&
+                   EVP_DecodeBlock(bytes, (const unsigned char *)text.p, (int)text.len) >= 0;
+
+    if (is_fine) {
+        crypto_to_base64(bytes, len, again);
+        is_fine = memcmp(again, text.p, text.len) == 0;
+        if (is_fine)
+            memcpy(out, bytes, len);
+        OPENSSL_cleanse(again, sizeof(again));
+    }
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+    return is_fine;
 }
 
 uint32_t crypto_hash_seed(void)

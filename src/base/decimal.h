@@ -3,17 +3,27 @@
 #define BASE_DECIMAL_H
 
 #include "base/str.h"
-#include <stdio.h>
 
 struct decimal {
     char text[24];
 };
 
+/* By hand, since it stands in each push: printf takes ten times as long. */
 static inline struct str decimal_str(struct decimal *decimal, int64_t value)
 {
-    int len = snprintf(decimal->text, sizeof(decimal->text), "%lld", (long long)value);
+    char digits[sizeof(decimal->text)];
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    size_t begin = sizeof(digits);
 
-    return str_n(decimal->text, (size_t)len);
+    digits[--begin] = '\0';
+    do {
+        digits[--begin] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (value < 0)
+        digits[--begin] = '-';
+    memcpy(decimal->text, digits + begin, sizeof(digits) - begin);
+    return str_n(decimal->text, sizeof(digits) - begin - 1);
 }
 
 #endif

@@ -37,9 +37,21 @@ bool log_wants(enum log_level level);
 bool log_level_from_name(const char *name, enum log_level *level); /* error warn info debug */
 uint64_t log_lost_lines(void);
 
+/* The audit file: who changed what, in the form of the log. "" closes it: there is none. Like
+ * log_open, which decides its form. */
+int log_open_audit(const char *file);
+uint64_t log_lost_audit_lines(void);
+
 /* area and format are string literals: their addresses are kept. errno stays as it is. */
 void log_write(enum log_level level, const char *area, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* A line that was asked for by a setting of its own: whatever the level, and never held back. */
+void log_record(const char *area, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A line of the audit file; nothing when there is none. A line that is lost is counted, and said in
+ * the log. */
+void log_audit(const char *area, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(area, ...) log_write(LOG_LEVEL_ERROR, area, __VA_ARGS__)
 #define log_warn(area, ...)  log_write(LOG_LEVEL_WARN, area, __VA_ARGS__)

@@ -143,11 +143,26 @@ size_t str_utf8_char_len(struct str s)
     return len;
 }
 
+/* Eight characters between 0x01 and 0x7f. */
+static bool are_plain(const char *p)
+{
+    uint64_t eight;
+
+    memcpy(&eight, p, sizeof(eight));
+    return ((eight | (eight - 0x0101010101010101u)) & 0x8080808080808080u) == 0;
+}
+
 bool str_is_utf8(struct str s)
 {
-    while (s.len) {
-        size_t len = str_utf8_char_len(s);
+    size_t len;
 
+    while (s.len) {
+        if (s.len >= sizeof(uint64_t) && are_plain(s.p)) {
+            s.p += sizeof(uint64_t);
+            s.len -= sizeof(uint64_t);
+            continue;
+        }
+        len = str_utf8_char_len(s);
         if (len == 0 || s.p[0] == '\0')
             return false;
         s.p += len;

@@ -18,6 +18,8 @@ struct core_settings {
     int64_t device_token_life_ms, device_token_grace_ms;
     int64_t login_limit, login_interval_ms; /* logins per application and interval; 0 = no limit */
     int64_t api_limit, api_interval_ms;     /* calls per application and interval; 0 = no limit */
+    /* [push] */
+    int64_t signature_overlap_ms; /* how long a replaced signing key signs too */
     /* [device] */
     int64_t report_limit, report_interval_ms;         /* per device; 0 = no limit */
     int64_t app_report_limit;                         /* per application, same interval */

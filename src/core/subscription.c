@@ -50,7 +50,7 @@ void subscription_set_listener(void (*changed)(struct str app_id, void *arg), vo
     listener.arg = arg;
 }
 
-static void tell_changed(struct core *core, struct str app_id)
+void subscriptions_tell_changed(struct core *core, struct str app_id)
 {
     cache_remove(core->subscriptions, app_id);
     if (listener.changed)
@@ -101,6 +101,10 @@ bool subscription_url_is_legal(const struct core *core, struct str text)
 struct reading {
     struct core *core;
     char *app_id;
+    struct signing_keys signing_keys;
+    struct subscriptions *list;
+    unsigned waiting; /* replies still to come */
+    enum error error;
     subscriptions_cb cb;
     void *arg;
 };
@@ -160,24 +164,53 @@ void subscriptions_release(void *p)
 {
     struct subscriptions *subscriptions = p;
 
-    if (subscriptions && --subscriptions->references == 0)
-        arena_free(subscriptions->arena);
+    if (!subscriptions || --subscriptions->references > 0)
+        return;
+    signing_keys_clear(&subscriptions->signing_keys);
+    arena_free(subscriptions->arena);
 }
 
-static void subscriptions_replied(enum redis_status status, const redisReply *reply, void *arg)
+static void reading_end(struct reading *reading)
 {
-    struct reading *reading = arg;
-    struct subscriptions *subscriptions = NULL;
+    struct subscriptions *list = reading->error ? NULL : reading->list;
 
-    if (status == REDIS_DONE) {
-        subscriptions = list_from_reply(reply);
-        cache_put(reading->core->subscriptions, str_of(reading->app_id),
-                  subscriptions_hold(subscriptions), reading->core->settings->cache_life_ms);
+    if (list) {
+        list->signing_keys = reading->signing_keys;
+        cache_put(reading->core->subscriptions, str_of(reading->app_id), subscriptions_hold(list),
+                  reading->core->settings->cache_life_ms);
+    } else {
+        signing_keys_clear(&reading->signing_keys);
     }
-    reading->cb(core_error_of(status), subscriptions, reading->arg);
-    subscriptions_release(subscriptions);
+    reading->cb(reading->error, list, reading->arg);
+    subscriptions_release(reading->list);
     free(reading->app_id);
     free(reading);
+}
+
+static void one_replied(struct reading *reading, enum redis_status status)
+{
+    if (status != REDIS_DONE)
+        reading->error = core_error_of(status);
+    if (--reading->waiting == 0)
+        reading_end(reading);
+}
+
+static void signing_keys_replied(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct reading *reading = arg;
+
+    if (status == REDIS_DONE)
+        signing_keys_take(&reading->signing_keys, str_of(reading->app_id), reply);
+    one_replied(reading, status);
+}
+
+static void list_replied(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct reading *reading = arg;
+
+    if (status == REDIS_DONE)
+        reading->list = list_from_reply(reply);
+    one_replied(reading, status);
 }
 
 struct subscriptions *subscriptions_cached(struct core *core, struct str app_id)
@@ -188,16 +221,21 @@ struct subscriptions *subscriptions_cached(struct core *core, struct str app_id)
 void subscriptions_read(struct core *core, struct str app_id, subscriptions_cb cb, void *arg)
 {
     struct reading *reading = xcalloc(1, sizeof(*reading));
-    struct key key;
+    struct key app, subscriptions;
 
     reading->core = core;
     reading->app_id = str_dup(str_is_id(app_id, KEY_ID_MAX) ? app_id : STR("-"));
     reading->cb = cb;
     reading->arg = arg;
+    reading->waiting = 2;
+    redis_command(core->redis, 2 + SIGNING_FIELD_COUNT,
+                  (struct str[]){STR("HMGET"), key_app(&app, str_of(reading->app_id)),
+                                 SIGNING_FIELDS},
+                  signing_keys_replied, reading);
     redis_command(core->redis, 2,
                   (struct str[]){STR("HGETALL"),
-                                 key_app_subscriptions(&key, str_of(reading->app_id))},
-                  subscriptions_replied, reading);
+                                 key_app_subscriptions(&subscriptions, str_of(reading->app_id))},
+                  list_replied, reading);
 }
 
 const struct subscription *subscriptions_find(const struct subscriptions *subscriptions,
@@ -241,7 +279,7 @@ static void subscription_stored(enum redis_status status, const redisReply *repl
     const redisReply *outcome = redis_reply_at(reply, 0);
     enum error error = core_error_of(status);
 
-    tell_changed(creation->core, creation->wanted.app_id);
+    subscriptions_tell_changed(creation->core, creation->wanted.app_id);
     if (!error && redis_reply_is(outcome, "OK")) {
         creation->cb(ERR_OK, redis_reply_str(redis_reply_at(reply, 1)), creation->arg);
         return;
@@ -365,7 +403,7 @@ static void subscriptions_deleted(enum redis_status status, const redisReply *re
 {
     struct removal *removal = arg;
 
-    tell_changed(removal->core, removal->app_id);
+    subscriptions_tell_changed(removal->core, removal->app_id);
     removal->cb(core_error_of(status), redis_reply_i64(reply), removal->arg);
 }
 

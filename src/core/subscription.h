@@ -3,13 +3,13 @@
  *
  * The push engine asks for all subscriptions of an application at each event, so they are cached as
  * one immutable list per application, counted by references: what is under way keeps the list it
- * started with.
+ * started with. Its signing keys come with the list: whoever is called back gets signatures too.
  */
 #ifndef CORE_SUBSCRIPTION_H
 #define CORE_SUBSCRIPTION_H
 
 #include "base/arena.h"
-#include "core/core.h"
+#include "core/signing.h"
 
 #define SUBSCRIPTION_ID_DIGITS 24
 #define SUBSCRIPTION_QUERY_MAX 1000 /* results of a query that asks for no page */
@@ -24,6 +24,7 @@ struct subscription {
 struct subscriptions {
     size_t count;
     const struct subscription *list; /* by time of creation, oldest first */
+    struct signing_keys signing_keys;
     /* private: */
     struct arena *arena;
     unsigned references;
@@ -70,6 +71,9 @@ typedef void (*unsubscribe_cb)(enum error error, int64_t deleted, void *arg);
 void subscription_delete(struct core *core, struct arena *arena, struct str app_id,
                          const struct subscription *const *which, size_t count, unsubscribe_cb cb,
                          void *arg);
+
+/* After a change of the application's signing keys: the list is read anew. */
+void subscriptions_tell_changed(struct core *core, struct str app_id);
 
 /* Told after each change made here, so that what waits for a callback can follow at once. */
 void subscription_set_listener(void (*changed)(struct str app_id, void *arg), void *arg);

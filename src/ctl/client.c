@@ -1,29 +1,20 @@
 #include "ctl/client.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
-#include <curl/curl.h>
+#include "client/transfer.h"
 #include <stdlib.h>
 
-/* More than the largest list a deployment can have; it only keeps a wrong server from filling
- * memory. */
-#define ANSWER_MAX_BYTES   (256u * 1024 * 1024)
-#define CONNECT_TIMEOUT_MS 5000L
-/* Deleting an application with all its devices is the slowest request. */
-#define REQUEST_TIMEOUT_MS 600000L
-
 struct client {
-    CURL *curl;
-    char *socket, *url, *token;
-    char error[CURL_ERROR_SIZE];
+    struct transfer *transfer;
+    char *socket, *url, *authorization;
 };
 
 struct client *client_new(const char *socket, const char *url, const char *token)
 {
     struct client *client = xcalloc(1, sizeof(*client));
 
-    client->curl = curl_easy_init();
-    if (!client->curl) {
+    client->transfer = transfer_new();
+    if (!client->transfer) {
         ctl_complain("cannot set up HTTP");
         exit(CTL_REFUSED);
     }
@@ -32,106 +23,26 @@ struct client *client_new(const char *socket, const char *url, const char *token
     if (url)
         client->url = xstrdup(url);
     if (token)
-        client->token = xstrdup(token);
+        client->authorization = xasprintf("Authorization: Bearer %s", token);
     return client;
 }
 
 void client_free(struct client *client)
 {
-    curl_easy_cleanup(client->curl);
+    transfer_free(client->transfer);
     free(client->socket);
     free(client->url);
-    free(client->token);
+    free(client->authorization);
     free(client);
 }
 
 const char *client_encode(struct client *client, struct arena *arena, const char *segment)
 {
-    char *encoded = curl_easy_escape(client->curl, segment, 0);
-    const char *copy = arena_dup0(arena, str_of(encoded));
-
-    curl_free(encoded);
-    return copy;
+    return transfer_encode(client->transfer, arena, segment);
 }
 
-static size_t collect(char *bytes, size_t size, size_t count, void *arg)
+static enum ctl_exit say_unreachable(const struct client *client, const char *reason)
 {
-    struct buf *body = arg;
-
-    if (body->len + size * count > ANSWER_MAX_BYTES)
-        return 0;
-    buf_add(body, bytes, size * count);
-    return size * count;
-}
-
-static struct curl_slist *add_header(struct curl_slist *list, const char *header)
-{
-    struct curl_slist *longer = curl_slist_append(list, header);
-
-    if (!longer)
-        abort();
-    return longer;
-}
-
-static struct curl_slist *make_headers(const struct client *client, const char *body)
-{
-    struct curl_slist *headers = add_header(NULL, "Accept: application/json");
-
-    if (body)
-        headers = add_header(headers, "Content-Type: application/json");
-    if (client->token) {
-        char *header = xasprintf("Authorization: Bearer %s", client->token);
-
-        headers = add_header(headers, header);
-        free(header);
-    }
-    return headers;
-}
-
-static CURLcode perform(struct client *client, const char *method, const char *url,
-                        const char *body, struct buf *answer, long *status)
-{
-    CURL *curl = client->curl;
-    struct curl_slist *headers = make_headers(client, body);
-    CURLcode code;
-
-    curl_easy_reset(curl);
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    if (body)
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-    else if (strcmp(method, "POST") == 0)
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
-    if (client->socket)
-        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
-    /* A proxy meant for the outside has no business between an operator and the server. */
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->error);
-    client->error[0] = '\0';
-
-    code = curl_easy_perform(curl);
-    if (code == CURLE_OK)
-        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
-    curl_slist_free_all(headers);
-    return code;
-}
-
-static enum ctl_exit say_unreachable(const struct client *client, CURLcode code)
-{
-    const char *reason = client->error[0] ? client->error : curl_easy_strerror(code);
-    long os_error = 0;
-
-    if (code == CURLE_COULDNT_CONNECT)
-        curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &os_error);
-    if (os_error)
-        reason = strerror((int)os_error);
     if (client->socket)
         ctl_complain("no server at the socket %s: %s\n"
                      "Is iotpushd running? ./scripts/quickstart or systemctl start iotpushd starts "
@@ -162,24 +73,31 @@ enum ctl_exit client_request(struct client *client, struct arena *arena, const c
                              struct client_answer *answer)
 {
     const char *root = client->socket ? "http://localhost" : client->url;
-    const char *url = arena_printf(arena, "%s%s", root, path);
-    struct buf received = {0};
-    const char *problem = NULL;
-    long status = 0;
-    CURLcode code;
+    struct transfer_request request = {
+        .method = method,
+        .url = arena_printf(arena, "%s%s", root, path),
+        .socket = client->socket,
+        .headers = {"Accept: application/json"},
+        .body = body,
+    };
+    struct transfer_answer received;
+    const char *problem = NULL, *reason;
+    size_t headers = 1;
 
     *answer = (struct client_answer){0};
-    code = perform(client, method, url, body, &received, &status);
-    if (code == CURLE_OK && received.len)
-        answer->json = json_parse(arena, arena_str(arena, buf_str(&received)), &problem);
-    buf_clear(&received);
-
-    if (code != CURLE_OK)
-        return say_unreachable(client, code);
-    answer->status = (int)status;
-    if (status == 404 && not_found_is_fine)
+    if (body)
+        request.headers[headers++] = "Content-Type: application/json";
+    if (client->authorization)
+        request.headers[headers++] = client->authorization;
+    reason = transfer_perform(client->transfer, arena, &request, &received);
+    if (reason)
+        return say_unreachable(client, reason);
+    if (received.body.len)
+        answer->json = json_parse(arena, received.body, &problem);
+    answer->status = received.status;
+    if (received.status == 404 && not_found_is_fine)
         return CTL_REFUSED;
-    if (status < 200 || status > 299)
+    if (received.status < 200 || received.status > 299)
         return say_refused(answer);
     if (problem) {
         ctl_complain("the server's answer cannot be read: %s", problem);

@@ -16,6 +16,8 @@
 #include <event2/buffer.h>
 #include <event2/http.h>
 
+#define APP_ID_SHOWN_MAX 128 /* a request may name any nonsense */
+
 struct call {
     struct http_connection *connection; /* NULL when it has gone */
     struct http_listener *listener;
@@ -28,6 +30,9 @@ struct call {
     struct json_writer *writer; /* NULL until wanted */
     void *context;
     int64_t began_us;
+    struct str app_id;      /* STR_NONE until it is known */
+    const char *audit_area; /* NULL: not audited */
+    struct str audit_detail;
 };
 
 static size_t in_flight; /* of all servers */
@@ -95,6 +100,19 @@ void *call_context(const struct call *call)
     return call->context;
 }
 
+void call_set_app(struct call *call, struct str app_id)
+{
+    if (app_id.len > APP_ID_SHOWN_MAX)
+        app_id.len = APP_ID_SHOWN_MAX;
+    call->app_id = arena_str(call->arena, app_id);
+}
+
+void call_audit(struct call *call, const char *area, struct str detail)
+{
+    call->audit_area = area;
+    call->audit_detail = detail;
+}
+
 /* --- the answer --- */
 
 struct json_writer *call_json(struct call *call)
@@ -107,7 +125,7 @@ struct json_writer *call_json(struct call *call)
 void call_add_header(struct call *call, const char *name, const char *value)
 {
     if (evhttp_add_header(evhttp_request_get_output_headers(call->request), name, value) < 0)
-        log_error("http", "route=%s header=%s state=refused reason=\"line break\"",
+        log_error("http", "route=%s header=%s state=refused reason=line_break",
                   call->match.route ? call->match.route->path : "-", name);
 }
 
@@ -122,10 +140,51 @@ static void end(struct call *call)
     http_server_call_ended(server);
 }
 
+/* Requests have no method that is unknown here, but those that are refused. */
+static const char *method_name(const struct call *call, char text[ROUTE_ALLOW_SIZE])
+{
+    route_allow_text(evhttp_request_get_command(call->request), text);
+    return *text ? text : "-";
+}
+
+static struct str or_dash(struct str text)
+{
+    return text.len ? text : STR("-");
+}
+
+static void audit(const struct call *call, int status)
+{
+    char method[ROUTE_ALLOW_SIZE];
+
+    log_audit(call->audit_area,
+              "listener=%s peer=%s app=%.*s method=%s path=%.*s detail=%.*s status=%d",
+              call->listener->name, call->peer, STR_ARG(or_dash(call->app_id)),
+              method_name(call, method), STR_ARG(call->path), STR_ARG(or_dash(call->audit_detail)),
+              status);
+}
+
+static void log_request(const struct call *call, int status, size_t bytes, double seconds)
+{
+    const struct route *route = call->match.route;
+    char method[ROUTE_ALLOW_SIZE];
+
+    if (!http_logs_requests())
+        return;
+    log_record("request",
+               "listener=%s peer=%s method=%s route=%s path=%.*s status=%d bytes=%zu ms=%.3f "
+               "app=%.*s",
+               call->listener->name, call->peer, method_name(call, method),
+               route ? route->path : "-", STR_ARG(call->path), status, bytes, seconds * 1000,
+               STR_ARG(or_dash(call->app_id)));
+}
+
 static void answer(struct call *call, int status, const char *content_type, struct str body)
 {
     const struct route *route = call->match.route;
+    double seconds = (double)(clock_tick_us() - call->began_us) / 1e6;
 
+    if (call->audit_area)
+        audit(call, status);
     if (!call->connection) {
         evhttp_request_free(call->request);
         end(call);
@@ -136,8 +195,8 @@ static void answer(struct call *call, int status, const char *content_type, stru
     if (body.len)
         evbuffer_add(evhttp_request_get_output_buffer(call->request), body.p, body.len);
     http_count_answer(call->listener, route ? route->path : NULL, status);
-    metric_observe(M_HTTP_DURATION, (double)(clock_tick_us() - call->began_us) / 1e6,
-                   call->listener->name);
+    metric_observe(M_HTTP_DURATION, seconds, call->listener->name);
+    log_request(call, status, body.len, seconds);
     http_connection_answer(call->connection, call->request, status);
     end(call);
 }
@@ -186,6 +245,8 @@ static struct call *call_new(struct http_connection *connection, struct evhttp_r
     call->peer = arena_dup0(arena, str_of(connection->peer_text));
     call->writer = NULL;
     call->context = NULL;
+    call->app_id = call->audit_detail = STR_NONE;
+    call->audit_area = NULL;
     call->match.route = NULL;
     call->match.param_count = 0;
     call->path = str_split(target, '?', &call->query);

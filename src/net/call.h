@@ -41,6 +41,13 @@ void *call_api_context(const struct call *call); /* http_api.context */
 void call_set_context(struct call *call, void *context);
 void *call_context(const struct call *call);
 
+/* The application that the request names, for the log and the audit file; copied. */
+void call_set_app(struct call *call, struct str app_id);
+/* The call is a line of the audit file when it has been answered, also when the client has gone
+ * meanwhile. area is a literal: "admin"; detail, which may be STR_NONE, says what the path does not;
+ * it lives as long as the call. */
+void call_audit(struct call *call, const char *area, struct str detail);
+
 /* From enter(): authentication is done, run the route's handler. */
 void call_proceed(struct call *call);
 

@@ -282,7 +282,7 @@ void http_connection_take_request(struct evhttp_request *request, void *arg)
     stop_reading(connection);
     if (connection->guard.phase != GUARD_COMPLETE) {
         log_error("http",
-                  "listener=%s peer=%s request=refused reason=\"evhttp and guard disagree\"",
+                  "listener=%s peer=%s request=refused reason=guard_disagrees",
                   listener->name, connection->peer_text);
         refuse_later(connection, 400);
         return;

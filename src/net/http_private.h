@@ -116,6 +116,7 @@ void http_server_call_ended(struct http_server *server); /* may free the server 
 const struct http_served_api *http_listener_api(const struct http_listener *listener,
                                                 struct str path);
 const char *http_status_phrase(int status);
+bool http_logs_requests(void);
 void http_count_answer(const struct http_listener *listener, const char *route, int status);
 
 /* http_listener.c */

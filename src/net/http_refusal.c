@@ -8,6 +8,8 @@
  */
 #include "net/http_private.h"
 
+#include "base/log.h"
+
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
@@ -27,14 +29,15 @@ static void look_up_path(const struct http_served_api *api, struct str path,
     arena_free(arena);
 }
 
-static void write_answer(struct http_connection *connection, const struct http_served_api *api,
-                         int status, unsigned allowed)
+static size_t write_answer(struct http_connection *connection, const struct http_served_api *api,
+                           int status, unsigned allowed)
 {
     struct http_server *server = connection->listener->server;
     struct evbuffer *output = bufferevent_get_output(connection->bev);
     struct json_writer *writer = http_server_take_writer(server);
     char allow[ROUTE_ALLOW_SIZE], date[50];
     struct str body;
+    size_t body_len;
 
     api->api->refuse(writer, status);
     body = json_writer_text(writer);
@@ -48,9 +51,21 @@ static void write_answer(struct http_connection *connection, const struct http_s
         evbuffer_add_printf(output, "Allow: %s\r\n", allow);
     }
     evbuffer_add(output, "\r\n", 2);
-    if (!connection->guard.is_head_method)
-        evbuffer_add(output, body.p, body.len);
+    body_len = connection->guard.is_head_method ? 0 : body.len;
+    evbuffer_add(output, body.p, body_len);
     http_server_give_writer(server, writer);
+    return body_len;
+}
+
+/* Method and time belong to requests that were read; of this one there may be half a head. */
+static void log_refusal(const struct http_connection *connection, struct str path, int status,
+                        size_t bytes)
+{
+    if (http_logs_requests())
+        log_record("request",
+                   "listener=%s peer=%s method=- route=- path=%.*s status=%d bytes=%zu ms=0 app=-",
+                   connection->listener->name, connection->peer_text,
+                   path.len ? (int)path.len : 1, path.len ? path.p : "-", status, bytes);
 }
 
 static void on_written(struct bufferevent *bev, void *arg)
@@ -97,13 +112,15 @@ void http_refusal_send(struct http_connection *connection)
     const struct http_served_api *api = http_listener_api(connection->listener, path);
     int status = connection->refused_status;
     struct route_match match = {0};
+    size_t bytes;
 
     if (status == 405) {
         look_up_path(api, path, &match);
         status = match.status;
     }
     evbuffer_drain(bufferevent_get_input(bev), SIZE_MAX);
-    write_answer(connection, api, status, match.allowed);
+    bytes = write_answer(connection, api, status, match.allowed);
+    log_refusal(connection, path, status, bytes);
     http_count_answer(connection->listener, NULL, status);
     bufferevent_setcb(bev, NULL, on_written, on_event, connection);
     bufferevent_enable(bev, EV_READ | EV_WRITE);

@@ -130,6 +130,18 @@ const char *http_status_phrase(int status)
     return "Status";
 }
 
+static bool logs_requests;
+
+void http_log_requests(bool is_on)
+{
+    logs_requests = is_on;
+}
+
+bool http_logs_requests(void)
+{
+    return logs_requests;
+}
+
 void http_count_answer(const struct http_listener *listener, const char *route, int status)
 {
     char text[12];

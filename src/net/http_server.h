@@ -40,6 +40,9 @@ struct http_server;
 struct http_listener;
 struct tls_server;
 
+/* One line of the log for each answer of any server of this process; off at first. */
+void http_log_requests(bool is_on);
+
 /* limits are read at each use until http_server_free: a reload that changes them in place takes
  * effect at once. SIGPIPE must be ignored by the process. */
 struct http_server *http_server_new(struct event_base *base, const struct http_limits *limits);

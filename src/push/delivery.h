@@ -28,6 +28,7 @@
 #define FENCE_SIZE         160 /* instance id, ':', epoch */
 #define EVENT_ID_SIZE      44  /* two 64-bit numbers, '-' and NUL */
 #define TARGET_KEY_MAX     2048
+#define LANE_KEY_MAX       512
 #define TARGET_DIGEST_SIZE 33
 
 struct delivery;
@@ -62,6 +63,7 @@ struct push_event {
     size_t bytes; /* of its entry in Redis */
     struct delivery_list deliveries; /* that are not done */
     unsigned pending;  /* their number, and of writes to a park, and 1 while it is being matched */
+    bool is_begun;     /* one of its deliveries ended, or is in a park by itself */
     bool is_waiting;   /* for its application's subscriptions: stands in push_app.waiting */
     bool is_forgotten; /* left its stream's memory: nothing is acknowledged for it */
     TAILQ_ENTRY(push_event) link; /* waits for subscriptions, or for its acknowledgement */
@@ -100,9 +102,9 @@ struct lane {
     TAILQ_ENTRY(lane) in_ready;
     TAILQ_ENTRY(lane) in_app;
     UT_hash_handle hh;
-    struct str subscription_id; /* points into key */
+    struct str subscription_id; /* the beginning of key */
     size_t key_len;
-    char key[]; /* "<subscription id> <device id>" */
+    char key[]; /* subscription id, NUL, device id */
 };
 TAILQ_HEAD(lane_list, lane);
 
@@ -153,9 +155,11 @@ struct target {
 
     struct latency latency; /* from an event's storing to its 2xx */
     uint64_t delivered, dropped;
+    uint64_t delivered_before; /* the last look for slow ones */
+    bool is_full;              /* at that look: more than its share was in memory */
     UT_hash_handle hh;
     const char *url; /* points into key */
-    struct str path; /* request target; points into url */
+    char *path;      /* request target */
     char last_error[96];
     char digest[TARGET_DIGEST_SIZE]; /* of key: names its parks */
     size_t key_len;
@@ -178,6 +182,7 @@ struct push {
     struct parker *parker;
     struct timers *timers;
     struct endpoints *endpoints;
+    struct dispatch *dispatch;
     struct push_app *apps;     /* hash */
     struct lane *lanes;        /* hash */
     struct target *targets;    /* hash */
@@ -188,6 +193,7 @@ struct push {
     int64_t parked_bytes, parked_entries;
     size_t breaker_counts[BREAKER_STATES];
     uint64_t shared_changes; /* of breakers, written from here */
+    bool is_going; /* since Redis was (last) reached, and the switches were read */
     bool is_stopping, is_paused;
     unsigned sweeps;
     void (*stopped)(void *arg);
@@ -270,7 +276,8 @@ void acknowledger_forget(struct stream *stream); /* what was not sent yet */
 void dispatch_event(struct push_event *event);
 void dispatch_subscriptions_changed(struct push *push, struct str app_id); /* made here */
 void dispatch_refresh(struct push *push); /* changed elsewhere: once in a while */
-void dispatch_free(struct push *push);
+struct dispatch *dispatch_new(void);
+void dispatch_free(struct push *push); /* with the applications */
 /* One delivery less; when it was the last, the event is acknowledged. */
 void delivery_end(struct delivery *delivery);
 void dispatch_forget(struct push_event *event); /* out of the waiting ones */
@@ -291,8 +298,11 @@ void lane_make_ready(struct lane *lane, bool first);
 void lane_retarget(struct lane *lane, struct str url); /* its subscription has a new callback */
 void lane_remove(struct lane *lane, struct delivery *delivery); /* not in flight; not counted */
 void lane_drop_all(struct lane *lane, const char *reason); /* except what is in flight */
-/* Into the parks, all of it; it must not be in flight. Frees the lane. */
+/* Into the parks, all of it except what is in flight. Frees the lane if that leaves it empty. */
 void lane_park(struct lane *lane);
+/* Those with events that others have had already: whoever reads these events anew would repeat them
+ * there. When nothing is in flight. */
+void lanes_park_begun(struct push *push);
 
 /* target.c: a callback URL, and what may be sent to it */
 struct target *target_get(struct push *push, struct str app_id, struct str url);
@@ -301,7 +311,7 @@ void target_detach(struct target *target, struct delivery *delivery);
 void target_wake(struct target *target); /* something may be sendable, or unparked */
 /* The next lane to send from, taken out of the ready list; NULL: none may be sent now. */
 struct lane *target_take_lane(struct target *target);
-/* Deliveries that it may have in memory; more are parked. */
+/* Deliveries that it may have in memory for long; more are parked. */
 size_t target_queue_limit(const struct target *target);
 void target_note_state(struct target *target, enum breaker_state before);
 bool target_is_settled(const struct target *target); /* nothing parked is left to be sent first */
@@ -310,7 +320,8 @@ void target_park_all(struct target *target);
 bool target_holds_back(const struct target *target); /* nothing is sent; what comes is parked */
 void target_set_paused(struct target *target, bool is_paused);
 void target_find_leftovers(struct push_app *app); /* its subscriptions changed */
-void target_sweep(struct push *push);
+void target_park_slow(struct push *push); /* often */
+void target_sweep(struct push *push);     /* once in a while */
 void target_free_all(struct push *push);
 
 /* result rules: outcome.c */
@@ -366,6 +377,7 @@ void share_free(struct shared_breakers *breakers);
 
 /* push.c */
 void push_set_paused(struct push *push, bool is_paused); /* all sending and reading of this instance */
+void push_go(struct push *push); /* the switches are known: everything else starts, once */
 
 /* switches.c: what an operator paused */
 bool switches_is_paused(const struct push *push, struct str url);

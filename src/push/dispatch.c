@@ -22,17 +22,20 @@ void delivery_end(struct delivery *delivery)
     if (--delivery->body->references == 0)
         free(delivery->body);
     TAILQ_REMOVE(&delivery->event->deliveries, delivery, in_event);
+    delivery->event->is_begun = true;
     event_less(delivery->event);
     free(delivery);
 }
 
 /* ---- rendering and matching ---- */
 
+/* What is needed for one event at a time, made once. */
 struct dispatch {
     struct push_app *app;
     struct push_event *event;
     struct arena *arena;
     struct json_writer *writer;
+    bool is_prepared;
     struct rendering rendering;
 };
 
@@ -57,10 +60,9 @@ static bool prepare(struct dispatch *dispatch)
 {
     const struct push_event *event = dispatch->event;
 
-    if (dispatch->arena)
+    if (dispatch->is_prepared)
         return dispatch->rendering.payload != NULL;
-    dispatch->arena = arena_new();
-    dispatch->writer = json_writer_new();
+    dispatch->is_prepared = true;
     dispatch->rendering = (struct rendering){
         .facts = &event->facts,
         .payload = json_parse(dispatch->arena, event->facts.payload, NULL),
@@ -154,32 +156,31 @@ static void dispatch_only(struct dispatch *dispatch, const struct delivery_facts
         dispatch_to(dispatch, subscription, type, which, &body);
 }
 
-static void dispatch_end(struct dispatch *dispatch)
+static struct dispatch *dispatch_begin(struct push_app *app, struct push_event *event)
 {
-    if (dispatch->arena) {
-        json_writer_free(dispatch->writer);
-        arena_free(dispatch->arena);
-    }
+    struct dispatch *dispatch = app->push->dispatch;
+
+    arena_reset(dispatch->arena);
+    dispatch->app = app;
+    dispatch->event = event;
+    dispatch->is_prepared = false;
+    return dispatch;
 }
 
 void dispatch_one(struct push_app *app, struct push_event *event, const struct delivery_facts *which)
 {
-    struct dispatch dispatch = {.app = app, .event = event};
-
-    dispatch_only(&dispatch, which);
-    dispatch_end(&dispatch);
+    dispatch_only(dispatch_begin(app, event), which);
 }
 
 static void dispatch_now(struct push_app *app, struct push_event *event)
 {
-    struct dispatch dispatch = {.app = app, .event = event};
+    struct dispatch *dispatch = dispatch_begin(app, event);
 
     event->pending = 1; /* until all is matched: a delivery could end at once */
     if (event->only.subscription_id.p)
-        dispatch_only(&dispatch, &event->only);
+        dispatch_only(dispatch, &event->only);
     else
-        dispatch_all(&dispatch);
-    dispatch_end(&dispatch);
+        dispatch_all(dispatch);
     event_less(event);
 }
 
@@ -380,10 +381,22 @@ void dispatch_refresh(struct push *push)
     }
 }
 
+struct dispatch *dispatch_new(void)
+{
+    struct dispatch *dispatch = xcalloc(1, sizeof(*dispatch));
+
+    dispatch->arena = arena_new();
+    dispatch->writer = json_writer_new();
+    return dispatch;
+}
+
 void dispatch_free(struct push *push)
 {
     struct push_app *app, *next;
 
+    arena_free(push->dispatch->arena);
+    json_writer_free(push->dispatch->writer);
+    free(push->dispatch);
     HASH_ITER (hh, push->apps, app, next)
         app_free(app);
 }

@@ -15,7 +15,6 @@
 #include "push/delivery.h"
 
 #include "base/clock.h"
-#include "base/decimal.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -23,6 +22,7 @@
 #include "net/http_client.h"
 #include "net/netpolicy.h"
 #include "net/resolver.h"
+#include "push/headers.h"
 #include "push/trust.h"
 #include <stdlib.h>
 
@@ -271,39 +271,14 @@ static void failed(struct attempt *attempt, enum http_outcome outcome, const cha
 
 /* ---- posting ---- */
 
-/* "<partition>-<stream id>[.<part>]-<subscription>": the same on every attempt. */
-static void write_notify_id(const struct delivery *delivery, char *out, size_t size)
-{
-    struct str subscription = delivery->lane->subscription_id;
-    struct str origin = delivery->event->origin_id;
-    unsigned partition = delivery->event->stream->partition->number;
-
-    if (delivery->part)
-        snprintf(out, size, "%u-%.*s.%u-%.*s", partition, STR_ARG(origin), delivery->part,
-                 STR_ARG(subscription));
-    else
-        snprintf(out, size, "%u-%.*s-%.*s", partition, STR_ARG(origin), STR_ARG(subscription));
-}
-
 static void post(struct attempt *attempt)
 {
     struct delivery *head = TAILQ_FIRST(&attempt->lane->deliveries);
-    struct target *target = attempt->target;
-    char id[256], subscription[64];
-    struct decimal attempt_number, timestamp;
-    const struct http_header headers[] = {
-        {"X-Notify-Id", id},
-        {"X-Notify-Attempt", decimal_str(&attempt_number, head->attempts).p},
-        {"X-Notify-Subscription", subscription},
-        {"X-Notify-Timestamp", decimal_str(&timestamp, clock_now_ms() / 1000).p},
-    };
-    char path[TARGET_KEY_MAX];
+    struct attempt_headers headers;
 
-    write_notify_id(head, id, sizeof(id));
-    snprintf(subscription, sizeof(subscription), "%.*s", STR_ARG(head->lane->subscription_id));
-    snprintf(path, sizeof(path), "%.*s", STR_ARG(target->path));
-    http_client_post(attempt->connection->client, path, headers,
-                     sizeof(headers) / sizeof(*headers), str_n(head->body->text, head->body->len),
+    attempt_headers_write(&headers, head);
+    http_client_post(attempt->connection->client, attempt->target->path, headers.list,
+                     headers.count, str_n(head->body->text, head->body->len),
                      attempt->deadline_ms - clock_tick_ms(), posted, attempt);
 }
 

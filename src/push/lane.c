@@ -14,7 +14,7 @@ static struct lane *lane_find(struct push *push, struct str subscription_id, str
     struct lane *lane;
 
     memcpy(key, subscription_id.p, subscription_id.len);
-    key[subscription_id.len] = ' ';
+    key[subscription_id.len] = '\0';
     memcpy(key + subscription_id.len + 1, device_id.p, device_id.len);
     *key_len = subscription_id.len + 1 + device_id.len;
     HASH_FIND(hh, push->lanes, key, *key_len, lane);
@@ -55,8 +55,6 @@ void lane_make_ready(struct lane *lane, bool first)
         TAILQ_INSERT_TAIL(&lane->target->ready, lane, in_ready);
     target_wake(lane->target);
 }
-
-#define LANE_KEY_MAX 1024
 
 void lane_add(struct push_app *app, struct target *target, struct push_event *event,
               struct body *body, const struct delivery_facts *which)
@@ -207,14 +205,48 @@ static void park_delivery(struct target *target, struct delivery *delivery)
 void lane_park(struct lane *lane)
 {
     struct target *target = lane->target;
-    struct delivery *delivery;
+    struct delivery *delivery = TAILQ_FIRST(&lane->deliveries), *next;
+    bool is_in_flight = lane->state == LANE_IN_FLIGHT;
 
-    lane_leave_queue(lane);
-    while ((delivery = TAILQ_FIRST(&lane->deliveries))) {
+    if (is_in_flight)
+        delivery = TAILQ_NEXT(delivery, in_lane);
+    for (; delivery; delivery = next) {
+        next = TAILQ_NEXT(delivery, in_lane);
         park_delivery(target, delivery);
         target_detach(target, delivery);
         TAILQ_REMOVE(&lane->deliveries, delivery, in_lane);
         delivery_end(delivery);
     }
+    if (is_in_flight)
+        return;
+    lane_leave_queue(lane);
     lane_free(lane);
+}
+
+static bool has_begun(const struct lane *lane)
+{
+    const struct delivery *delivery;
+
+    TAILQ_FOREACH (delivery, &lane->deliveries, in_lane) {
+        if (delivery->event->is_begun)
+            return true;
+    }
+    return false;
+}
+
+/* A lane is parked as a whole, to keep its order, so further events of its device are begun then. */
+void lanes_park_begun(struct push *push)
+{
+    struct lane *lane, *next;
+    bool has_parked;
+
+    do {
+        has_parked = false;
+        HASH_ITER (hh, push->lanes, lane, next) {
+            if (!has_begun(lane))
+                continue;
+            lane_park(lane);
+            has_parked = true;
+        }
+    } while (has_parked);
 }

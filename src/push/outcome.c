@@ -211,10 +211,11 @@ static void state_changed(struct target *target, enum breaker_state before)
     }
 }
 
-static void attempt_ended(struct target *target)
+static void attempt_ended(struct target *target, struct lane *lane)
 {
     struct push *push = target->push;
 
+    lane->state = LANE_EMPTY; /* not in flight, and not yet anything else */
     target->in_flight--;
     if (--push->in_flight_count == 0 && push->is_stopping)
         event_active(push->stop_check, EV_TIMEOUT, 0);
@@ -226,7 +227,7 @@ void target_attempt_done(struct target *target, struct lane *lane,
     enum result_class class = result_classify(result, target->push->settings);
     enum breaker_state before = target->breaker.state;
 
-    attempt_ended(target);
+    attempt_ended(target, lane);
     metric_add(M_PUSH_REQUESTS, 1, result_class_name(class), NULL, NULL);
     if (class == RESULT_OK) {
         delivered(target, lane);
@@ -250,7 +251,7 @@ void target_attempt_postponed(struct target *target, struct lane *lane, int64_t 
 {
     enum breaker_state before = target->breaker.state;
 
-    attempt_ended(target);
+    attempt_ended(target, lane);
     if (before == BREAKER_PROBE) { /* it was not made: the next one is due at once */
         target->breaker.state = BREAKER_DOWN;
         target->is_probe_granted = true;

@@ -139,9 +139,7 @@ bool park_wants(const struct target *target, const struct partition *partition)
         return true; /* what came before has not been read yet */
     if (target->breaker.state == BREAKER_DRAIN)
         return target->unread_parks > 0; /* new ones last */
-    if (target_holds_back(target) || (target->app->has_leftovers && !target->is_left_over))
-        return true;
-    return target->delivery_count >= target_queue_limit(target);
+    return target_holds_back(target) || (target->app->has_leftovers && !target->is_left_over);
 }
 
 void park_set_size(struct park *park, int64_t bytes, int64_t entries)
@@ -164,6 +162,25 @@ static void schedule(struct parker *parker, int64_t pause_ms)
 
     if (!event_pending(parker->timer, EV_TIMEOUT, NULL))
         event_add(parker->timer, &pause);
+}
+
+static void put(struct park *park, struct parking *parking)
+{
+    TAILQ_INSERT_TAIL(&park->writes, parking, link);
+    park->write_count++;
+    park->writes_seen++;
+}
+
+static struct parking *take(struct park *park)
+{
+    struct parking *parking = TAILQ_FIRST(&park->writes);
+
+    if (!parking)
+        return NULL;
+    TAILQ_REMOVE(&park->writes, parking, link);
+    park->write_count--;
+    park->writes_sent++;
+    return parking;
 }
 
 static void make_due(struct park *park, int64_t pause_ms)
@@ -192,8 +209,8 @@ void park_add(struct target *target, struct push_event *event, const struct deli
     parking->which.subscription_id =
         str_of(parking->name + strlen(parking->name) - which->subscription_id.len);
     event->pending++;
-    TAILQ_INSERT_TAIL(&park->writes, parking, link);
-    park->writes_seen++;
+    event->is_begun = true;
+    put(park, parking);
     park_set_unread(park, true);
     if (event->facts.time_ms < park->oldest_ms)
         park->oldest_ms = event->facts.time_ms;
@@ -218,8 +235,7 @@ static void settle(struct write *write, bool is_over)
             event_less(parking->event);
             free(parking);
         } else {
-            TAILQ_INSERT_TAIL(&park->writes, parking, link);
-            park->writes_seen++;
+            put(park, parking);
         }
     }
 }
@@ -271,8 +287,7 @@ static void send_write(struct park *park)
     args[1] = str_of(target->digest);
     args[2] = str_n(target->key, target->key_len);
     while (write->count < WRITES_MAX && rests.len < WRITE_BYTES_MAX &&
-           (parking = TAILQ_FIRST(&park->writes))) {
-        TAILQ_REMOVE(&park->writes, parking, link);
+           (parking = take(park))) {
         TAILQ_INSERT_TAIL(&park->unsettled, parking, link);
         args[3 + 2 * write->count] = str_of(parking->name);
         buf_printf(&rests, "%u %u ", parking->which.attempts,
@@ -282,7 +297,6 @@ static void send_write(struct park *park)
     }
     for (size_t i = 0; i < write->count; i++)
         args[4 + 2 * i] = str_n(rests.p + ends[i], ends[i + 1] - ends[i]);
-    park->writes_sent += (unsigned)write->count;
     park->batches++;
     target->push->parker->batches++;
     redis_script(target->push->core->redis, &script_park, 3, keys, 3 + 2 * write->count, args,
@@ -388,8 +402,7 @@ void park_forget(struct partition *partition)
 
     TAILQ_FOREACH (park, &partition->parks, in_partition) {
         leave_due(partition->push->parker, park);
-        while ((parking = TAILQ_FIRST(&park->writes))) {
-            TAILQ_REMOVE(&park->writes, parking, link);
+        while ((parking = take(park))) {
             event_less(parking->event);
             free(parking);
         }
@@ -399,15 +412,26 @@ void park_forget(struct partition *partition)
     }
 }
 
+bool park_may_cancel_writes(const struct park *park)
+{
+    const struct target *target = park->target;
+
+    return park->batches == 0 && !target_holds_back(target) &&
+           (target->breaker.state != BREAKER_DRAIN || target->unread_parks == 1) &&
+           target->delivery_count + park->write_count < target_queue_limit(target);
+}
+
 void park_cancel_writes(struct park *park)
 {
+    struct parking_list writes = TAILQ_HEAD_INITIALIZER(writes);
     struct parking *parking;
 
     leave_due(park->target->push->parker, park);
     park_set_unread(park, false);
-    while ((parking = TAILQ_FIRST(&park->writes))) {
-        TAILQ_REMOVE(&park->writes, parking, link);
-        park->writes_sent++;
+    while ((parking = take(park))) /* all of them first: dispatching may park some again */
+        TAILQ_INSERT_TAIL(&writes, parking, link);
+    while ((parking = TAILQ_FIRST(&writes))) {
+        TAILQ_REMOVE(&writes, parking, link);
         if (!parking->event->is_forgotten)
             dispatch_one(park->target->app, parking->event, &parking->which);
         event_less(parking->event);
@@ -432,10 +456,8 @@ void park_free_all(struct target *target)
 
         if (!park)
             continue;
-        while ((parking = TAILQ_FIRST(&park->writes))) {
-            TAILQ_REMOVE(&park->writes, parking, link);
+        while ((parking = take(park)))
             free(parking);
-        }
         HASH_ITER (hh, park->stream.events, event, next) {
             HASH_DEL(park->stream.events, event);
             free(event);

@@ -29,6 +29,7 @@ struct park {
     struct stream stream; /* what of it is in memory */
     struct target *target;
     struct parking_list writes;   /* to be sent */
+    size_t write_count;
     struct parking_list unsettled; /* sent, not answered, in the order of the commands */
     size_t batches;                /* of them */
     bool is_due;                   /* stands in the parker's list */
@@ -49,7 +50,8 @@ bool park_write_name(char out[PARK_NAME_SIZE], struct str origin_id, unsigned pa
 bool park_read_entry(struct str entry, struct entry_facts *facts,
                      char origin_id[EVENT_ID_SIZE]);
 void park_set_unread(struct park *park, bool has_unread);
-/* All that is in Redis is in memory: what was not written yet need not be. */
+/* All that is in Redis is in memory: what was not written yet need not be, if there is room for it. */
+bool park_may_cancel_writes(const struct park *park);
 void park_cancel_writes(struct park *park);
 /* Nothing of it is in memory, on its way, or in Redis. */
 bool park_is_over(const struct park *park);

@@ -33,6 +33,7 @@ static void sweep(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     endpoints_sweep(push->endpoints);
+    target_park_slow(push);
     if (push->sweeps++ % SWEEPS_PER_SECOND == 0)
         target_sweep(push);
     if (redis_is_connected(push->core->redis)) {
@@ -83,6 +84,7 @@ struct push *push_new(const struct push_config *config, char **error)
     push->acknowledger = acknowledger_new(push);
     push->parker = parker_new(push);
     push->timers = timers_new(push);
+    push->dispatch = dispatch_new();
     push->sweep = event_new(base, -1, EV_PERSIST, sweep, push);
     push->stop_timer = evtimer_new(base, stop_time_is_over, push);
     push->stop_check = event_new(base, -1, 0, look_if_stopped, push);
@@ -91,8 +93,18 @@ struct push *push_new(const struct push_config *config, char **error)
     return push;
 }
 
+/* Nothing is owned, read or sent before it is known what operators hold back. */
 void push_start(struct push *push)
 {
+    push->is_going = false;
+    switches_refresh(push);
+}
+
+void push_go(struct push *push)
+{
+    if (push->is_going)
+        return;
+    push->is_going = true;
     owner_start(push->owner);
     reader_start(push->reader);
     acknowledger_start(push->acknowledger);
@@ -115,7 +127,8 @@ static void owner_stopped(void *arg)
 }
 
 /* When an attempt or an acknowledgement ended, and when the time is over: first what is on the wire
- * ends, then its acknowledgements are written, then the partitions are given back. */
+ * ends, then what some subscriptions have had and others have not is parked for these, then the
+ * acknowledgements are written, then the partitions are given back. */
 static void look_if_stopped(evutil_socket_t fd, short what, void *arg)
 {
     struct push *push = arg;
@@ -125,6 +138,8 @@ static void look_if_stopped(evutil_socket_t fd, short what, void *arg)
     if (push->is_giving_back)
         return;
     if (push->in_flight_count == 0 && !push->is_stop_time_over) {
+        if (redis_is_connected(push->core->redis))
+            lanes_park_begun(push);
         parker_resume(push->parker);
         acknowledger_start(push->acknowledger);
     }

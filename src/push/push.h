@@ -37,6 +37,7 @@ struct push_settings {
     int64_t trust_profiles;                    /* contexts in memory */
     int64_t tls_sessions, tls_session_life_ms; /* to be resumed */
     char *user_agent;
+    bool signs; /* for applications that have a signing key */
     bool sends_node_id; /* deviceInfoChanged always carries nodeId */
     int64_t timer_interval_ms;
 };

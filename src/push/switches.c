@@ -64,8 +64,10 @@ void push_take_switches(struct push *push, const struct deployment_switches *swi
 
 static void switches_known(enum error error, const struct deployment_switches *switches, void *arg)
 {
-    if (!error)
-        push_take_switches(arg, switches);
+    if (error)
+        return; /* the sweep asks again */
+    push_take_switches(arg, switches);
+    push_go(arg);
 }
 
 void switches_refresh(struct push *push)

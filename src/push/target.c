@@ -13,6 +13,7 @@
 
 #define LEASE_DOUBT_MS 200
 #define IDLE_KEEP_MS   60000 /* a target without deliveries is forgotten after this */
+#define SLOW_SWEEPS    8     /* a queue that takes longer than this is a slow one's */
 #define QUEUE_MIN      4     /* deliveries that any target may have in memory */
 
 /* ---- life ---- */
@@ -56,7 +57,7 @@ static struct target *target_new(struct push *push, struct str key, struct str a
     target->app->target_count++;
     target->url = target->key + app_id.len + 1;
     /* A URL in Redis was checked when it was stored; one that is not legal now is never sent to. */
-    target->path = url_parse(str_of(target->url), &url) ? url.target : STR_NONE;
+    target->path = str_dup(url_parse(str_of(target->url), &url) ? url.target : STR(""));
     target->endpoint = endpoint_get(push->endpoints, app_id, str_of(target->url));
     target->idle_since_ms = clock_tick_ms();
     breaker_init(&target->breaker);
@@ -96,6 +97,7 @@ static void target_free(struct target *target)
     endpoint_dequeue(target);
     endpoint_release(target->endpoint);
     event_free(target->wake);
+    free(target->path);
     free(target);
     app->target_count--;
     push_app_leave(app);
@@ -130,17 +132,17 @@ void target_detach(struct target *target, struct delivery *delivery)
 
 /* ---- limits ---- */
 
-/* While there is plenty of room, as many as the settings say; then a fair share of half the window,
- * so that slow targets never fill what the others need. */
+/* While there is plenty of room, as many as the settings say; then a fair share of a quarter of the
+ * window, so that slow targets don't keep what the others need (the reader goes on below a half). */
 size_t target_queue_limit(const struct target *target)
 {
     const struct push *push = target->push;
     const struct push_settings *settings = push->settings;
     size_t most = (size_t)settings->queue_events;
-    size_t share = (size_t)settings->window_events / 2;
+    size_t share = (size_t)settings->window_events / 4;
 
-    if ((int64_t)push->event_count * 2 < settings->window_events &&
-        (int64_t)push->event_bytes * 2 < settings->window_bytes)
+    if ((int64_t)push->event_count * 4 < settings->window_events &&
+        (int64_t)push->event_bytes * 4 < settings->window_bytes)
         return most;
     if (push->busy_targets > 0)
         share /= push->busy_targets;
@@ -232,7 +234,7 @@ void target_park_all(struct target *target)
 
     for (lane = TAILQ_FIRST(&target->app->lanes); lane; lane = next) {
         next = TAILQ_NEXT(lane, in_app);
-        if (lane->target == target && lane->state != LANE_IN_FLIGHT)
+        if (lane->target == target)
             lane_park(lane);
     }
 }
@@ -330,6 +332,27 @@ static void drop_expired(struct target *target)
         if (lane->state != LANE_IN_FLIGHT && TAILQ_FIRST(&lane->deliveries) == delivery)
             target_drop_head(lane, "expired");
     }
+}
+
+/* More than its share waits, and longer than a moment at the pace it has: that is parked. A fast one
+ * may fill the window with its backlog, which costs the others that moment at most. */
+static void park_if_slow(struct target *target)
+{
+    uint64_t delivered = target->delivered - target->delivered_before;
+    bool was_full = target->is_full;
+
+    target->delivered_before = target->delivered;
+    target->is_full = target->delivery_count > target_queue_limit(target);
+    if (target->is_full && was_full && target->delivery_count > delivered * SLOW_SWEEPS)
+        target_park_all(target);
+}
+
+void target_park_slow(struct push *push)
+{
+    struct target *target, *next;
+
+    HASH_ITER (hh, push->targets, target, next)
+        park_if_slow(target);
 }
 
 static void settle_drain(struct target *target)

@@ -77,11 +77,11 @@ static void look(evutil_socket_t fd, short what, void *arg)
     struct timers *timers = arg;
     struct push *push = timers->push;
     uint32_t count = push->partitions ? push->core->partition_count : 0;
+    int64_t now_ms = clock_now_ms();
     struct decimal now;
 
     (void)fd;
     (void)what;
-    decimal_str(&now, clock_now_ms());
     for (uint32_t i = 0; i < count && redis_is_connected(push->core->redis); i++) {
         struct key key;
 
@@ -90,7 +90,7 @@ static void look(evutil_socket_t fd, short what, void *arg)
         timers->looking++;
         redis_command(push->core->redis, 7,
                       (struct str[]){STR("ZRANGEBYSCORE"), key_timers(&key, i), STR("0"),
-                                     str_of(now.text), STR("LIMIT"), STR("0"), STR(DUE_MAX)},
+                                     decimal_str(&now, now_ms), STR("LIMIT"), STR("0"), STR(DUE_MAX)},
                       due_read, timers);
     }
     if (timers->looking == 0)

@@ -132,7 +132,7 @@ static void take_entries(struct park_read *read, const redisReply *reply)
         park_set_unread(park, false);
         if (!park->stream.events)
             park_set_size(park, 0, 0); /* an operator may have thrown it away */
-    } else if (park->batches == 0 && !target_holds_back(park->target)) {
+    } else if (park_may_cancel_writes(park)) {
         park_cancel_writes(park);
     }
 }
@@ -241,25 +241,33 @@ static bool may_unpark(const struct target *target)
     return !target_holds_back(target) && !target->app->has_leftovers;
 }
 
-/* Half of the window is for what comes. */
-static bool has_room(const struct target *target)
+/* Entries of the next read; 0: there is no room. Half of the window is for what comes. */
+static size_t room(const struct target *target)
 {
     const struct push *push = target->push;
     const struct push_settings *settings = push->settings;
+    size_t window = target_queue_limit(target);
+    size_t count;
 
-    return target->delivery_count + (target->reads_under_way + 1) * READ_COUNT <= TARGET_WINDOW &&
-           (int64_t)push->event_count * 2 < settings->window_events &&
-           (int64_t)push->event_bytes * 2 < settings->window_bytes;
+    if (window > TARGET_WINDOW)
+        window = TARGET_WINDOW;
+    count = window < READ_COUNT ? window : READ_COUNT;
+    if (target->delivery_count + (target->reads_under_way + 1) * count > window ||
+        (int64_t)push->event_count * 2 >= settings->window_events ||
+        (int64_t)push->event_bytes * 2 >= settings->window_bytes)
+        return 0;
+    return count;
 }
 
 void unpark_wake(struct target *target)
 {
     struct park *park;
+    size_t count;
 
     if (!may_unpark(target))
         return;
-    while (has_room(target) && (park = oldest_park(target)))
-        read_park(park, &(struct park_read){.take = READ_COUNT, .count = READ_COUNT});
+    while ((count = room(target)) && (park = oldest_park(target)))
+        read_park(park, &(struct park_read){.take = count, .count = count});
 }
 
 void unpark_probe(struct target *target)

@@ -48,7 +48,8 @@ struct redis_config {
                                   for each connection */
     const char *name;          /* CLIENT SETNAME, and in the log; no blanks */
     int64_t connect_timeout_ms; /* from the name's lookup to the first command */
-    int64_t command_timeout_ms; /* 0 = none (blocking reads) */
+    int64_t command_timeout_ms; /* 0 = none */
+    bool has_blocking_reads;    /* replies come when something happens: their time is no duration */
     int64_t max_in_flight;      /* 0 = no limit */
     /* The state changed; on `true` the connection is authenticated, on its database, and Redis has
      * loaded its data. `false` comes after the callbacks of the commands that were in flight. May

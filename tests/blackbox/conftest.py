@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from helpers.certificates import Authority  # noqa: E402
+from helpers.cluster import Cluster  # noqa: E402
 from helpers.platform import DAEMON, Platform, short_directory  # noqa: E402
 from helpers.receiver import Receiver  # noqa: E402
 from helpers.redis import RedisServer  # noqa: E402
@@ -106,6 +107,19 @@ def start_redis():
     for one in mine:
         one.stop()
         shutil.rmtree(one.directory, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(start_redis, start_platform):
+    """Starts instances on one Redis: cluster(3, partition__lease="2s")."""
+    mine = []
+
+    def start(size=2, redis=None, **settings):
+        mine.append(Cluster(start_platform, redis or start_redis(), size, **settings))
+        return mine[-1]
+    yield start
+    for one in mine:
+        one.thaw_all()
 
 
 @pytest.fixture(scope="session")

@@ -136,12 +136,12 @@ def test_flag_beats_environment_beats_file(workdir):
     text = "[push]\ntimeout = wrong-in-file\n"
     assert "wrong-in-file" in check(workdir, text).stderr
     # What is overridden is a mistake all the same, but the value that counts is the other one.
-    good = "[push]\ntimeout = 10s\n"
-    assert check(workdir, good, IOTPUSH_PUSH_CONNECT_TIMEOUT="11s").returncode == 1
-    assert check(workdir, good, "--set", "push.timeout=12s",
-                 IOTPUSH_PUSH_CONNECT_TIMEOUT="11s").returncode == 0
-    assert check(workdir, good, "--set", "push.connect_timeout=1s",
-                 IOTPUSH_PUSH_CONNECT_TIMEOUT="11s").returncode == 0
+    good = "[partition]\nlease = 10s\n"
+    assert check(workdir, good, IOTPUSH_PARTITION_HEARTBEAT="6s").returncode == 1
+    assert check(workdir, good, "--set", "partition.lease=12s",
+                 IOTPUSH_PARTITION_HEARTBEAT="6s").returncode == 0
+    assert check(workdir, good, "--set", "partition.heartbeat=1s",
+                 IOTPUSH_PARTITION_HEARTBEAT="6s").returncode == 0
 
 
 # --- start and stop

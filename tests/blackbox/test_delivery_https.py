@@ -94,3 +94,11 @@ def test_a_repaired_certificate_brings_the_callback_back(trusting, start_receive
     trusting.wait_for_log("state=invalid")
     receiver.tls = authority.issue("repaired").server_context()
     assert receiver.wait_for_one("/data").json["service"]["data"] == {"n": 0}
+
+
+def test_an_attempt_ends_at_its_timeout_however_long_connecting_may_take(start_platform, receiver):
+    platform = start_platform(push__timeout="200ms", push__connect_timeout="1h")
+    receiver.never_reads()  # so the handshake never ends
+    report_to(platform, f"https://{receiver.host}:{receiver.port}/data")
+    receiver.wait_for_connections(3)
+    assert platform.metric("push_requests_total", result="fail") >= 2

@@ -5,64 +5,11 @@ duplicates come only of crashes.
 """
 
 import random
-import signal
 
-import pytest
-
+from helpers.cluster import at
 from helpers.errors import TOKEN_INVALID, expect_refusal
 from helpers.load import Load
-from helpers.nouns import Application
 from helpers.waiting import wait_until
-
-PARTITIONS = 64
-
-
-class Cluster:
-    """Instances behind something like a load balancer: each new connection goes to any live one."""
-
-    def __init__(self, start_platform, redis, size):
-        self.members = [
-            start_platform(redis=redis, partition__lease="1s", partition__heartbeat="100ms",
-                           cache__life="200ms") for _ in range(size)]
-        self.alive = list(self.members)
-        self.wait_until_shared()
-
-    @property
-    def device_address(self):
-        return random.choice(self.alive).device_address
-
-    def owned(self):
-        return [int(one.metric("partitions_owned")) for one in self.alive]
-
-    def wait_until_shared(self):
-        """All partitions have an owner, and each live instance has some."""
-        wait_until(lambda: sum(self.owned()) == PARTITIONS and min(self.owned()) > 0,
-                   "the partitions to be shared out")
-
-    def kill(self, member):
-        self.alive.remove(member)
-        member.kill()
-
-    def start(self, member):
-        member.start()
-        self.alive.append(member)
-
-    def restart(self, member):
-        self.alive.remove(member)
-        assert member.stop() == 0
-        self.start(member)
-
-
-@pytest.fixture
-def cluster(start_redis, start_platform):
-    redis = start_redis()
-    return lambda size=2: Cluster(start_platform, redis, size)
-
-
-def at(application, platform):
-    """The same application, spoken to at another instance."""
-    return Application(platform, {"appId": application.id, "secret": application.secret,
-                                  "name": application.name})
 
 
 def owners(platform):
@@ -121,8 +68,7 @@ def test_a_rolling_restart_under_load_loses_and_repeats_nothing(cluster, receive
         instances.wait_until_shared()
     load.finish()
     load.expect_everything_in_order()
-    ids = [r.notify_id for r in receiver.requests()]
-    assert len(ids) == len(set(ids))
+    load.ledger.expect_no_repetition()
 
 
 def test_no_acknowledged_report_is_lost_when_instances_are_killed(cluster, receiver):
@@ -133,7 +79,7 @@ def test_no_acknowledged_report_is_lost_when_instances_are_killed(cluster, recei
         load.wait_for_acknowledged(count)
         victim = random.choice(instances.alive)
         instances.kill(victim)
-        wait_until(lambda: sum(instances.owned()) == PARTITIONS, "the others to take over")
+        instances.wait_until_owned()
         instances.start(victim)
     load.finish()
     load.expect_everything_in_order()
@@ -146,14 +92,10 @@ def test_an_instance_that_slept_through_its_lease_is_refused(cluster, receiver):
     receiver.answers(then=200)
     load = Load(instances, application, receiver, devices=10, reports=60).start()
     load.wait_for_acknowledged(100)
-    instances.alive.remove(sleeper)
-    sleeper.process.send_signal(signal.SIGSTOP)
-    try:
-        wait_until(lambda: sum(instances.owned()) == PARTITIONS, "the other to take over")
-    finally:
-        sleeper.process.send_signal(signal.SIGCONT)
+    instances.freeze(sleeper)
+    instances.wait_until_owned()
+    instances.thaw(sleeper)
     wait_until(lambda: sleeper.metric("lease_losses_total") > 0, "the sleeper to notice")
-    instances.alive.append(sleeper)
     instances.wait_until_shared()
     load.finish()
     load.expect_everything_in_order()

@@ -335,14 +335,11 @@ static void admin_over_http_is_for_loopback_only(void **state)
     }
 }
 
-static void connecting_must_not_take_longer_than_the_attempt(void **state)
+static void an_attempt_may_be_shorter_than_connecting_could_take(void **state)
 {
     (void)state;
-    assert_int_equal(CHECK("push.timeout=4999ms"), 1);
-    assert_said("default: push.connect_timeout = 5s: ");
-    assert_int_equal(CHECK("push.connect_timeout=16s"), 1);
-    assert_said("--set: push.connect_timeout = 16s: ");
-    assert_int_equal(CHECK("push.connect_timeout=15s"), 0);
+    assert_int_equal(CHECK("push.timeout=1s"), 0);
+    assert_int_equal(CHECK("push.connect_timeout=16s"), 0);
 }
 
 static void leases_outlive_two_heartbeats(void **state)
@@ -399,7 +396,7 @@ int main(void)
         FRESH(a_certificate_without_https_is_not_looked_at),
         FRESH(admin_over_http_needs_a_token_file),
         FRESH(admin_over_http_is_for_loopback_only),
-        FRESH(connecting_must_not_take_longer_than_the_attempt),
+        FRESH(an_attempt_may_be_shorter_than_connecting_could_take),
         FRESH(leases_outlive_two_heartbeats),
         FRESH(offline_comes_after_abnormal),
         FRESH(files_that_are_named_must_be_readable),

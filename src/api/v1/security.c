@@ -10,6 +10,7 @@ static void answer_tokens(enum error error, const struct token_pair *pair, void 
     struct json_writer *w = call_json(call);
 
     if (error) {
+        call_audit(call, "login", STR_NONE);
         v1_fail(call, error);
         return;
     }
@@ -30,6 +31,7 @@ static void login(struct call *call)
     struct str app_id = url_form_value(call_arena(call), call_body(call), "appId", true);
     struct str secret = url_form_value(call_arena(call), call_body(call), "secret", true);
 
+    call_set_app(call, app_id);
     if (!app_id.len || !secret.len)
         v1_fail(call, ERR_LOGIN_PARAMETER);
     else
@@ -57,6 +59,7 @@ static void refresh_token(struct call *call)
     if (!v1_read_body(call, refresh_fields, &body, ERR_BAD_REQUEST, ERR_LOGIN_PARAMETER,
                       ERR_BAD_REQUEST, NULL))
         return;
+    call_set_app(call, body.app_id);
     token_refresh(v1_core(call), body.app_id, body.secret, body.refresh_token, answer_tokens,
                   call);
 }

@@ -91,6 +91,7 @@ static void subscribe(struct call *call, const struct subscribe_form *form)
     if (!v1_read_body(call, subscribe_fields, body, form->bad_parameter, form->bad_parameter,
                       form->bad_parameter, NULL))
         return;
+    call_audit(call, "subscription", body->type);
     if (!subscription_type_exists(body->type) || !is_channel_known(body->channel) ||
         (form->is_management && !subscription_type_is_management(body->type))) {
         v1_fail(call, form->bad_parameter);
@@ -285,6 +286,7 @@ static void delete_own_one(struct call *call)
 
 static void delete_one(struct call *call)
 {
+    call_audit(call, "subscription", STR_NONE);
     v1_check_app(call, call_query(call, "appId"), delete_own_one);
 }
 
@@ -325,6 +327,7 @@ static void delete_own_batch(struct call *call)
 
 static void delete_batch(struct call *call)
 {
+    call_audit(call, "subscription", call_query(call, "notifyType"));
     v1_check_app(call, call_query(call, "appId"), delete_own_batch);
 }
 

@@ -94,6 +94,8 @@ static void enter(struct call *call)
     struct str key = app_key(call);
     const struct app *app;
 
+    if (key.len)
+        call_set_app(call, key);
     if (!core_is_ready(v1_core(call))) {
         v1_fail(call, ERR_INTERNAL);
         return;

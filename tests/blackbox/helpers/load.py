@@ -1,24 +1,28 @@
-"""Reports under way while things break, and the ledger of what must arrive."""
+"""Reports under way while things break."""
 
 import threading
 import time
 
 from .http import Client
-from .waiting import wait_until
+from .ledger import Ledger
 
 
 class Load:
     """
     Devices that report 0, 1, 2 ... each, over a few client threads. A report that was not
-    acknowledged is sent again, as real devices do, until it is.
+    acknowledged is sent again, as real devices do, until it is. The ledger has what was.
     """
 
-    def __init__(self, platform, application, receiver, devices=20, reports=100, threads=4):
+    def __init__(self, platform, application, receiver, devices=20, reports=100, threads=4,
+                 paths=None):
+        """paths: of the receiver, to the notification type that each gets."""
+        paths = paths or {"/data": "deviceDataChanged"}
         self.platform = platform
-        self.receiver = receiver
+        self.ledger = Ledger(receiver, *paths)
         self.reports = reports
         # Before the first event: other instances learn of a subscription within cache.life only.
-        application.subscribe("deviceDataChanged", receiver.url("/data"))
+        for path, notify_type in paths.items():
+            application.subscribe(notify_type, receiver.url(path))
         self.devices = [application.register_device() for _ in range(devices)]
         for device in self.devices:
             device.login()
@@ -61,6 +65,7 @@ class Load:
                 client = None
                 continue
             if response.status == 200:
+                self.ledger.promise(device.id, n)
                 with self.changed:
                     self.acknowledged += 1
                     self.changed.notify_all()
@@ -81,23 +86,4 @@ class Load:
         assert self.acknowledged == self.reports * len(self.devices)
 
     def expect_everything_in_order(self):
-        wanted = {(d.id, n) for d in self.devices for n in range(self.reports)}
-        missing = set(wanted)
-        seen = 0
-
-        def all_arrived():
-            nonlocal seen
-            requests = self.receiver.requests()
-            for request in requests[seen:]:
-                told = request.json
-                missing.discard((told["deviceId"], told["service"]["data"]["n"]))
-            seen = len(requests)
-            return not missing
-        wait_until(all_arrived, "every acknowledged report", 60)
-        first_arrivals = {}
-        for request in self.receiver.requests():
-            first_arrivals.setdefault(request.notify_id, request)
-        for device in self.devices:
-            values = [r.json["service"]["data"]["n"] for r in first_arrivals.values()
-                      if r.json["deviceId"] == device.id]
-            assert values == sorted(values)
+        self.ledger.expect_everything_in_order()

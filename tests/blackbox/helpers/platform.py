@@ -19,6 +19,7 @@ from .waiting import wait_until
 BUILD = Path(os.environ.get("IOTPUSH_BUILD") or Path(__file__).resolve().parents[3] / "build")
 DAEMON = BUILD / "iotpushd"
 CTL = BUILD / "iotpushctl"
+BENCH = BUILD / "iotpush-bench"
 
 # Short pauses, no throttles: tests of those set their own.
 DEFAULTS = {
@@ -49,10 +50,12 @@ def short_directory():
 
 
 class Platform:
-    def __init__(self, redis=None, directory=None, config="", files_only=False, **settings):
+    def __init__(self, redis=None, directory=None, config="", files_only=False, wrapper=(),
+                 **settings):
         """
         redis: an external RedisServer; without it iotpushd starts its own.
         files_only: settings are given in the configuration file only, not by --set.
+        wrapper: the beginning of a command that becomes iotpushd in the end.
         """
         self.directory = directory or short_directory()
         self.admin_socket = self.directory / "admin.sock"
@@ -61,6 +64,7 @@ class Platform:
         self.redis = redis
         self.process = None
         self.files_only = files_only
+        self.wrapper = list(wrapper)
         self.settings = {
             **DEFAULTS,
             "admin__socket": self.admin_socket,
@@ -92,7 +96,7 @@ class Platform:
 
     def start(self, wait=True):
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(self.command_line(), stdout=log, stderr=log,
+            self.process = subprocess.Popen(self.wrapper + self.command_line(), stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, env=clean_environment(),
                                             cwd=self.directory)
         if wait:

@@ -223,15 +223,17 @@ class Receiver:
         self._open = {}
         self.connections = 0
         self.in_flight = self.most_in_flight = 0
-        self._listener = socket.create_server((host or new_loopback_address(), port),
-                                              backlog=backlog)
+        host = host or new_loopback_address()
+        self._listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=backlog)
         self.host, self.port = self._listener.getsockname()[:2]
         threading.Thread(target=self._accept, daemon=True).start()
 
     # --- what tests say
 
     def url(self, path="/", host=None):
-        return f"{'https' if self.tls else 'http'}://{host or self.host}:{self.port}{path}"
+        host = host or (f"[{self.host}]" if ":" in self.host else self.host)
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}{path}"
 
     def answers(self, *answers, then=200, path=None):
         """path None: every path that has no answers of its own."""

@@ -134,6 +134,49 @@ static void crypto_base64_pads(void **state)
     assert_base64("\xfb\xff\xfe", "+//+");
 }
 
+static void crypto_hmac_of_parts_is_that_of_the_whole(void **state)
+{
+    static const unsigned char expected[] = {
+        0xb0, 0x34, 0x4c, 0x61, 0xd8, 0xdb, 0x38, 0x53, 0x5c, 0xa8, 0xaf, 0xce, 0xaf, 0x0b, 0xf1, 0x2b,
+        0x88, 0x1d, 0xc2, 0x00, 0xc9, 0x83, 0x3d, 0xa7, 0x26, 0xe9, 0x37, 0x6c, 0x2e, 0x32, 0xcf, 0xf7};
+    const struct str whole[] = {STR("Hi There")}, parts[] = {STR("Hi"), STR(""), STR(" There")};
+    unsigned char key[20], digest[CRYPTO_SHA256_BYTES];
+    struct crypto_hmac *hmac;
+
+    (void)state;
+    memset(key, 0x0b, sizeof(key));
+    hmac = crypto_hmac_new(key, sizeof(key));
+    for (int i = 0; i < 2; i++) {
+        crypto_hmac_sign(hmac, whole, 1, digest);
+        assert_memory_equal(digest, expected, sizeof(expected));
+        crypto_hmac_sign(hmac, parts, 3, digest);
+        assert_memory_equal(digest, expected, sizeof(expected));
+    }
+    crypto_hmac_free(hmac);
+    crypto_hmac_free(NULL);
+}
+
+static void crypto_base64_comes_back_as_it_was(void **state)
+{
+    unsigned char bytes[64], read[64];
+    char text[CRYPTO_BASE64_SIZE(sizeof(bytes))];
+
+    (void)state;
+    for (size_t len = 1; len <= sizeof(bytes); len++) {
+        size_t text_len;
+
+        crypto_random_bytes(bytes, len);
+        text_len = crypto_to_base64(bytes, len, text);
+        assert_int_equal(text_len, strlen(text));
+        assert_int_equal(text_len + 1, CRYPTO_BASE64_SIZE(len));
+        assert_true(crypto_from_base64(str_n(text, text_len), read, len));
+        assert_memory_equal(read, bytes, len);
+        assert_false(crypto_from_base64(str_n(text, text_len), read, len + 3));
+    }
+    assert_false(crypto_from_base64(STR("Zm9vYmF5 "), read, 6));
+    assert_false(crypto_from_base64(STR("Zm9v\nmF5"), read, 6));
+}
+
 static void crypto_base64_of_much_has_no_padding_inside(void **state)
 {
     const size_t len = (3 << 20) + 1;
@@ -212,7 +255,9 @@ int main(void)
         cmocka_unit_test(crypto_hmac_gives_the_known_digests),
         cmocka_unit_test(crypto_equal_compares_all_bytes),
         cmocka_unit_test(crypto_hex_is_digits_only_and_not_empty),
+        cmocka_unit_test(crypto_hmac_of_parts_is_that_of_the_whole),
         cmocka_unit_test(crypto_base64_pads),
+        cmocka_unit_test(crypto_base64_comes_back_as_it_was),
         cmocka_unit_test(crypto_base64_of_much_has_no_padding_inside),
         cmocka_unit_test(crypto_base64_is_decoded_over_white_space),
         cmocka_unit_test(crypto_broken_base64_is_refused),

@@ -97,6 +97,19 @@ static int count_lines(const char *text)
     return lines;
 }
 
+static int count_lines_of(const char *path)
+{
+    static char text[100000];
+    FILE *in = fopen(path, "r");
+    size_t len;
+
+    assert_non_null(in);
+    len = fread(text, 1, sizeof(text) - 1, in);
+    fclose(in);
+    text[len] = '\0';
+    return count_lines(text);
+}
+
 static void log_text_line_has_time_level_area_and_words(void **state)
 {
     (void)state;
@@ -468,6 +481,57 @@ static void log_begins_a_new_line_after_a_torn_one(void **state)
     close(reader);
 }
 
+/* -- lines that were asked for ---------------------------------------------------------------- */
+
+static void log_records_whatever_the_level_and_all_of_them(void **state)
+{
+    (void)state;
+    assert_int_equal(log_open(LOG_LEVEL_ERROR, false, file), 0);
+    for (int i = 0; i < 100; i++)
+        log_record("test", "a=%d", i);
+    assert_int_equal(count_lines(written()), 100);
+    log_record("test", "a=%s", "b c");
+    assert_text("a=\"b c\"");
+}
+
+static void log_audits_into_a_file_of_its_own(void **state)
+{
+    char audit[128], rotated[160];
+
+    (void)state;
+    snprintf(audit, sizeof(audit), "%s/audit", folder);
+    snprintf(rotated, sizeof(rotated), "%s.1", audit);
+    log_audit("test", "a=%d", 1); /* there is no file yet */
+    assert_int_equal(log_open_audit(audit), 0);
+    for (int i = 0; i < 100; i++)
+        log_audit("test", "a=%d", i);
+    assert_string_equal(written(), "");
+    assert_int_equal(rename(audit, rotated), 0);
+    log_audit("test", "a=%d", 100);
+    assert_int_equal(count_lines_of(rotated), 101);
+    assert_int_equal(log_open_audit("/nonexistent/folder/audit"), -1);
+    log_audit("test", "a=%d", 101);
+    assert_int_equal(count_lines_of(rotated), 102);
+    assert_int_equal(log_open_audit(audit), 0);
+    log_audit("test", "a=%s", "x\ny");
+    assert_int_equal(count_lines_of(audit), 1);
+    assert_int_equal(log_open_audit(""), 0);
+    log_audit("test", "a=%d", 2);
+    assert_int_equal(count_lines_of(audit), 1);
+    assert_int_equal(log_lost_audit_lines(), 0);
+    assert_int_equal(unlink(audit) | unlink(rotated), 0);
+}
+
+static void log_says_that_an_audit_line_is_lost(void **state)
+{
+    (void)state;
+    assert_int_equal(log_open_audit("/dev/full"), 0);
+    log_audit("test", "a=%d", 1);
+    assert_int_equal(log_lost_audit_lines(), 1);
+    assert_non_null(strstr(written(), "ERROR audit state=lost reason=\"No space left on device\""));
+    assert_int_equal(log_open_audit(""), 0);
+}
+
 #define IN_TEXT(name) cmocka_unit_test_setup_teardown(name, start_text, stop)
 #define IN_JSON(name) cmocka_unit_test_setup_teardown(name, start_json, stop)
 
@@ -501,6 +565,9 @@ int main(void)
         IN_TEXT(log_never_holds_back_debug_lines),
         IN_TEXT(log_says_what_it_held_back_before_it_forgets),
         IN_TEXT(log_does_not_wait_for_a_slow_reader),
+        IN_TEXT(log_records_whatever_the_level_and_all_of_them),
+        IN_TEXT(log_audits_into_a_file_of_its_own),
+        IN_TEXT(log_says_that_an_audit_line_is_lost),
         IN_TEXT(log_begins_a_new_line_after_a_torn_one),
     };
 

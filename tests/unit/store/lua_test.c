@@ -280,6 +280,30 @@ static void an_application_that_is_not_there_is_not_made_by_a_change(void **stat
     assert_state("");
 }
 
+static void a_signing_key_is_renewed_with_an_overlap_and_removed(void **state)
+{
+    (void)state;
+    given("HSET " APP " name n");
+    TWICE("1 0", app_signing_key, KEYS(APP), ARGS("k1", "1000", "2000"));
+    assert_state(APP " name=n signKey=k1\n");
+    TWICE("1 3000", app_signing_key, KEYS(APP), ARGS("k2", "1000", "3000"));
+    assert_state(APP " name=n signKey=k2 signKeyOld=k1 signKeyOldEnd=3000\n");
+    TWICE("1 3500", app_signing_key, KEYS(APP), ARGS("k3", "1500", "3500"));
+    assert_state(APP " name=n signKey=k3 signKeyOld=k2 signKeyOldEnd=3500\n");
+    TWICE("1 0", app_signing_key, KEYS(APP), ARGS("k4", "2000", "2000")); /* no overlap */
+    assert_state(APP " name=n signKey=k4\n");
+    ANSWER("1 3000", app_signing_key, KEYS(APP), ARGS("k5", "2000", "3000"));
+    TWICE("1 0", app_signing_key, KEYS(APP), ARGS("", "2000", "3000"));
+    assert_state(APP " name=n\n");
+}
+
+static void a_signing_key_needs_an_application(void **state)
+{
+    (void)state;
+    REFUSED("0", app_signing_key, KEYS(APP), ARGS("k1", "1000", "2000"));
+    REFUSED("0", app_signing_key, KEYS(APP), ARGS("", "1000", "2000"));
+}
+
 #define APP_KEYS KEYS(APP, DEVICES, NODES, SUBS, INDEX, BREAKERS)
 
 static void an_application_without_devices_is_deleted_with_its_subscriptions(void **state)
@@ -1393,6 +1417,8 @@ static int empty(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        EMPTY(a_signing_key_is_renewed_with_an_overlap_and_removed),
+        EMPTY(a_signing_key_needs_an_application),
         EMPTY(a_script_cannot_touch_a_key_it_was_not_given),
         EMPTY(an_application_is_changed_with_or_without_its_tokens),
         EMPTY(an_application_that_is_not_there_is_not_made_by_a_change),

@@ -1,6 +1,7 @@
 #include "store/redis.h"
 
 #include "base/mem.h"
+#include "base/metric.h"
 #include "store/embedded.h"
 #include "store/redis_url.h"
 #include "store/scripts.h"
@@ -44,6 +45,7 @@ struct fixture {
     struct redis *redis;
     int ups, downs; /* state changes */
     int64_t command_timeout_ms;
+    bool has_blocking_reads;
     bool free_when_up;
     int calls_at_down;
     struct result *watched;
@@ -130,6 +132,7 @@ static void connect_redis(struct fixture *f, const char *url, const char *passwo
                                   .name = "test",
                                   .connect_timeout_ms = 200,
                                   .command_timeout_ms = f->command_timeout_ms,
+                                  .has_blocking_reads = f->has_blocking_reads,
                                   .max_in_flight = 100,
                                   .state = on_state,
                                   .arg = f};
@@ -392,6 +395,40 @@ static void connections_that_break_under_load_call_back_once_per_command(void **
     run_for(f, 20);
     assert_int_equal(result.calls, sent);
     assert_int_equal(redis_in_flight(f->redis), 0);
+}
+
+static int observed_durations(void)
+{
+    static const char name[] = "iotpush_redis_duration_seconds_count ";
+    struct buf text = {0};
+    const char *line;
+    int count;
+
+    metric_write_all(&text);
+    line = strstr(text.p, name);
+    count = line ? atoi(line + strlen(name)) : 0;
+    buf_clear(&text);
+    return count;
+}
+
+static void blocking_reads_are_not_taken_for_slow_commands(void **state)
+{
+    struct fixture *f = *state;
+    struct result ordinary = {0}, blocking = {0};
+    int before = observed_durations();
+
+    SEND(f, &ordinary, STR("PING"));
+    run_until(f, &ordinary.calls, 1);
+    assert_int_equal(observed_durations(), before + 1);
+    redis_free(f->redis);
+    f->has_blocking_reads = true;
+    f->ups = 0;
+    connect_redis(f, embedded_url(f->embedded), NULL);
+    run_until(f, &f->ups, 1);
+    SEND(f, &blocking, STR("BLPOP"), STR("nothing"), STR("0.05"));
+    run_until(f, &blocking.calls, 1);
+    assert_int_equal(blocking.status, REDIS_DONE);
+    assert_int_equal(observed_durations(), before + 1);
 }
 
 static void connect_with_a_short_timeout(struct fixture *f)
@@ -812,6 +849,7 @@ int main(void)
         SERVED(commands_without_a_connection_are_lost),
         SERVED(a_killed_redis_loses_commands_and_comes_back),
         SERVED(connections_that_break_under_load_call_back_once_per_command),
+        SERVED(blocking_reads_are_not_taken_for_slow_commands),
         SERVED(a_silent_redis_is_a_timeout_for_all_commands_in_flight),
         SERVED(a_process_that_was_busy_itself_still_gets_its_replies),
         SERVED(writes_at_the_memory_limit_are_refused_as_no_memory),

@@ -1,0 +1,530 @@
+"""
+Deliveries set aside in Redis: for callbacks that are invalid, paused, or slower than what comes. Their
+order holds, nothing is lost, and what is given up by a limit is counted and can be seen.
+"""
+
+import pytest
+
+from helpers.receiver import Hang
+from helpers.waiting import wait_until
+
+QUICK = {"push__retry_first": "5ms", "push__retry_max": "10ms"}
+
+
+def values(requests):
+    return [r.json["service"]["data"]["n"] for r in requests]
+
+
+def of(device, requests):
+    return [r for r in requests if r.json["deviceId"] == device.id]
+
+
+def subscribe(application, receiver, path="/data"):
+    return application.subscribe("deviceDataChanged", receiver.url(path))
+
+
+def make_invalid(platform, application, receiver, device):
+    """Fails until the URL is invalid; value 0 is what it was tried with, and is parked."""
+    receiver.answers(then=503)
+    device.report({"n": 0})
+    platform.wait_for_log("state=invalid")
+    platform.wait_for_metric("parked_events", 1)
+
+
+def probe(platform, receiver, path="/data"):
+    done = platform.ctl("endpoint", "probe", receiver.url(path))
+    assert done.returncode == 0, done.stderr
+
+
+def wait_until_nothing_is_left(platform):
+    wait_until(lambda: platform.metric("parked_events") == 0 and
+               platform.metric("events_pending") == 0, "the last acknowledgement")
+
+
+@pytest.fixture
+def quick(start_platform):
+    """Probes only when they are asked for."""
+    return lambda **more: start_platform(**QUICK, push__probe_interval="1h", **more)
+
+
+# ---- callbacks that are slower than what comes
+
+
+def test_more_than_fits_into_memory_is_parked_and_keeps_its_order(quick, receiver):
+    platform = quick(push__queue_events="5", push__max_connections="2")
+    application = platform.application()
+    subscribe(application, receiver)
+    gate = receiver.holds()
+    devices = [application.register_device() for _ in range(4)]
+    for n in range(40):
+        devices[n % 4].report({"n": n})
+    platform.wait_for_metric("parked_events", 30)
+    assert platform.metric("events_pending") <= 10
+    receiver.answers(then=200)
+    gate.open()
+    arrived = receiver.wait_for(40)
+    for i, device in enumerate(devices):
+        assert values(of(device, arrived)) == list(range(i, 40, 4))
+    wait_until_nothing_is_left(platform)
+    assert len(receiver.requests()) == 40
+    assert platform.metric("endpoints", state="valid") == 1
+
+
+def test_a_callback_that_hangs_leaves_the_window_to_the_others(start_platform, receiver):
+    platform = start_platform(push__window_events="40")
+    application = platform.application()
+    receiver.answers(then=Hang(), path="/slow")
+    subscribe(application, receiver, "/slow")
+    application.subscribe("deviceDatasChanged", receiver.url("/good"))
+    device = application.register_device()
+    for n in range(200):
+        device.report({"n": n})
+    arrived = receiver.wait_for(200, "/good")
+    assert [r.json["services"][0]["data"]["n"] for r in arrived] == list(range(200))
+    assert len(receiver.requests("/slow")) == 1
+    platform.wait_for_metric("parked_events", 170)
+
+
+def test_a_callback_that_is_caught_up_with_needs_no_park_any_more(quick, receiver):
+    platform = quick(push__queue_events="2")
+    application = platform.application()
+    subscribe(application, receiver)
+    gate = receiver.holds()
+    device = application.register_device()
+    for n in range(10):
+        device.report({"n": n})
+    platform.wait_for_metric("parked_events", 8)
+    receiver.answers(then=200)
+    gate.open()
+    receiver.wait_for(10)
+    wait_until_nothing_is_left(platform)
+    device.report({"n": 10})
+    assert values(receiver.wait_for(11)) == list(range(11))
+
+
+# ---- invalid ones
+
+
+def test_what_waits_for_an_invalid_url_is_parked_and_comes_back_in_order(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    devices = [application.register_device() for _ in range(5)]
+    make_invalid(platform, application, receiver, devices[0])
+    for n in range(1, 300):
+        devices[n % 5].report({"n": n})
+    platform.wait_for_metric("parked_events", 300)
+    assert platform.metric("events_pending") == 0  # none of it is in memory
+    failed = len(receiver.requests())
+    assert failed == 10
+    receiver.answers(then=200)
+    probe(platform, receiver)
+    arrived = receiver.wait_for(failed + 300)[failed:]
+    for i, device in enumerate(devices):
+        assert values(of(device, arrived)) == list(range(i, 300, 5))
+    wait_until_nothing_is_left(platform)
+    wait_until(lambda: platform.metric("endpoints", state="valid") == 1, "the end of draining")
+
+
+def test_attempts_go_on_counting_while_parked(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    make_invalid(platform, application, receiver, application.register_device())
+    for attempt in (11, 12):
+        probe(platform, receiver)
+        receiver.wait_for(attempt)
+        wait_until(lambda: platform.metric("endpoints", state="invalid") == 1, "the failed probe")
+    receiver.answers(then=200)
+    probe(platform, receiver)
+    seen = receiver.wait_for(13)
+    assert [int(r.headers["X-Notify-Attempt"]) for r in seen] == list(range(1, 14))
+    assert len({r.notify_id for r in seen}) == 1
+
+
+def test_the_first_message_after_a_due_probe_is_the_probe(start_platform, receiver):
+    platform = start_platform(**QUICK, push__probe_interval="300ms", push__refused_pauses="5ms")
+    application = platform.application()
+    subscribe(application, receiver)
+    device = application.register_device()
+    # It fails ten times, and the probes are refused until it is given up: nothing is left to send.
+    receiver.answers(*[503] * 10, 404, 404, then=200)
+    device.report({"n": 0})
+    platform.wait_for_metric("dropped_total", 1, reason="refused")
+    assert platform.metric("endpoints", state="invalid") == 1
+    device.report({"n": 1})
+    assert values(receiver.wait_for(13)) == [0] * 12 + [1]
+    wait_until(lambda: platform.metric("endpoints", state="valid") == 1, "the URL's recovery")
+
+
+def test_what_is_parked_survives_a_kill(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    device = application.register_device()
+    make_invalid(platform, application, receiver, device)
+    for n in range(1, 50):
+        device.report({"n": n})
+    platform.wait_for_metric("parked_events", 50)
+    first = receiver.wait_for_one()
+    before = len(receiver.requests())
+    platform.kill()
+    receiver.answers(then=200)
+    platform.start()
+    wait_until(lambda: platform.metric("endpoints", state="invalid") == 1, "the URL's state")
+    assert len(receiver.requests()) == before
+    probe(platform, receiver)
+    after = receiver.wait_for(before + 50)[before:]
+    assert values(after) == list(range(50))
+    assert after[0].notify_id == first.notify_id
+
+
+def test_a_message_expires_in_its_park_and_is_counted(quick, receiver):
+    platform = quick(push__v1_cache_time="1500ms")
+    application = platform.application()
+    subscribe(application, receiver)
+    device = application.register_device()
+    make_invalid(platform, application, receiver, device)
+    for n in range(1, 20):
+        device.report({"n": n})
+    platform.wait_for_metric("dropped_total", 20, reason="expired")
+    wait_until_nothing_is_left(platform)
+    assert len(receiver.requests()) == 10
+
+
+def test_beyond_the_limit_of_bytes_the_oldest_go(quick, receiver):
+    platform = quick(push__stack_bytes="64k")
+    application = platform.application()
+    subscribe(application, receiver)
+    device = application.register_device()
+    make_invalid(platform, application, receiver, device)
+    for n in range(1, 101):
+        device.report({"n": n, "padding": "x" * 2000})
+    wait_until(lambda: platform.metric("dropped_total", reason="stack_full") >= 60 and
+               platform.metric("parked_bytes") <= 65536, "the limit")
+    kept = 101 - int(platform.metric("dropped_total", reason="stack_full"))
+    assert 20 <= kept <= 40
+    receiver.answers(then=200)
+    probe(platform, receiver)
+    arrived = receiver.wait_for(10 + kept)[10:]
+    assert values(arrived) == list(range(101 - kept, 101))
+    wait_until_nothing_is_left(platform)
+
+
+# ---- subscriptions that change meanwhile
+
+
+def test_what_is_parked_for_a_deleted_subscription_is_never_sent(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscription = subscribe(application, receiver)
+    device = application.register_device()
+    make_invalid(platform, application, receiver, device)
+    for n in range(1, 10):
+        device.report({"n": n})
+    platform.wait_for_metric("parked_events", 10)
+    application.unsubscribe(subscription)
+    platform.wait_for_metric("dropped_total", 10, reason="unsubscribed")
+    wait_until_nothing_is_left(platform)
+    assert len(receiver.requests()) == 10
+
+
+def test_what_is_parked_goes_to_the_new_url_of_its_subscription(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    devices = [application.register_device() for _ in range(3)]
+    make_invalid(platform, application, receiver, devices[0])
+    for n in range(1, 150):
+        devices[n % 3].report({"n": n})
+    platform.wait_for_metric("parked_events", 150)
+    receiver.answers(then=200, path="/new")
+    subscribe(application, receiver, "/new")
+    for n in range(150, 180):
+        devices[n % 3].report({"n": n})
+    arrived = receiver.wait_for(180, "/new")
+    for i, device in enumerate(devices):
+        assert values(of(device, arrived)) == list(range(i, 180, 3))
+    wait_until_nothing_is_left(platform)
+    assert len(receiver.requests("/data")) == 10
+
+
+# ---- what operators do
+
+
+def test_one_callback_is_paused_and_others_go_on(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    application.subscribe("deviceDatasChanged", receiver.url("/other"))
+    device = application.register_device()
+    assert platform.ctl("delivery", "pause", receiver.url("/data")).returncode == 0
+    for n in range(20):
+        device.report({"n": n})
+    receiver.wait_for(20, "/other")
+    platform.wait_for_metric("parked_events", 20)
+    assert receiver.requests("/data") == []
+    shown = platform.ctl("--json", "endpoint", "show", receiver.url("/data"))
+    assert '"state":"paused"' in shown.stdout and '"parked":20' in shown.stdout
+    assert platform.ctl("delivery", "resume", receiver.url("/data")).returncode == 0
+    assert values(receiver.wait_for(20, "/data")) == list(range(20))
+    wait_until_nothing_is_left(platform)
+
+
+def test_a_paused_callback_stays_paused_over_a_restart(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    device = application.register_device()
+    platform.ctl("delivery", "pause", receiver.url("/data"))
+    device.report({"n": 0})
+    platform.wait_for_metric("parked_events", 1)
+    assert platform.stop() == 0
+    platform.start()
+    device.report({"n": 1})
+    platform.wait_for_metric("parked_events", 2)
+    assert receiver.requests() == []
+    platform.ctl("delivery", "resume", receiver.url("/data"))
+    assert values(receiver.wait_for(2)) == [0, 1]
+
+
+def test_an_endpoint_is_shown_with_its_state_error_and_latencies(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    device = application.register_device()
+    device.report({"n": 0})
+    receiver.wait_for(1)
+    make_invalid(platform, application, receiver, device)
+    response = platform.admin("POST", "/admin/v1/endpoints/show",
+                              {"url": receiver.url("/data"), "app": application.id})
+    (shown,) = response.json["endpoints"]
+    assert shown["state"] == "invalid" and shown["failures"] == 10
+    assert shown["lastError"] == "status 503"
+    assert shown["parked"] == shown["parkedEverywhere"] == 1
+    assert shown["parkedBytesEverywhere"] > 100
+    assert 3500 <= shown["nextProbeSeconds"] <= 3600
+    assert shown["delivered"] == 1 and shown["dropped"] == 0
+    assert 0 <= shown["p50Ms"] <= shown["p99Ms"] <= shown["maxMs"] < 10000
+    listed = platform.ctl("endpoints", "--failing")
+    assert "invalid" in listed.stdout and receiver.url("/data")[:30] in listed.stdout
+    human = platform.ctl("endpoint", "show", receiver.url("/data"))
+    assert "status 503" in human.stdout
+
+
+def test_what_is_parked_is_thrown_away_on_demand(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    device = application.register_device()
+    make_invalid(platform, application, receiver, device)
+    for n in range(1, 30):
+        device.report({"n": n})
+    platform.wait_for_metric("parked_events", 30)
+    refused = platform.ctl("endpoint", "drop-parked", receiver.url("/data"))
+    assert refused.returncode == 1 and "--yes" in refused.stderr
+    done = platform.ctl("-y", "endpoint", "drop-parked", receiver.url("/data"))
+    assert done.returncode == 0 and "30 parked" in done.stdout, done.stderr
+    assert platform.metric("dropped_total", reason="operator") == 30
+    wait_until_nothing_is_left(platform)
+    receiver.answers(then=200)
+    device.report({"n": 30})
+    probe(platform, receiver)
+    assert values(receiver.wait_for(11))[10:] == [30]
+
+
+def test_a_callback_that_is_valid_or_unknown_is_not_probed(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    unknown = platform.ctl("endpoint", "probe", "http://nobody.test:80/x")
+    assert unknown.returncode == 1 and "no application uses" in unknown.stderr
+    application.register_device().report({"n": 0})
+    receiver.wait_for(1)
+    valid = platform.ctl("endpoint", "probe", receiver.url("/data"))
+    assert valid.returncode == 1 and "not invalid" in valid.stderr
+    assert platform.ctl("endpoint", "probe", "no url").returncode == 1
+
+
+# ---- dead letters
+
+
+def test_what_was_dropped_is_listed_and_tried_again(quick, receiver):
+    platform = quick(push__v1_cache_time="1500ms", push__refused_pauses="5ms, 5ms")
+    application = platform.application()
+    subscription = subscribe(application, receiver)
+    device = application.register_device()
+    receiver.answers(then=404)
+    for n in range(3):
+        device.report({"n": n})
+    platform.wait_for_metric("dropped_total", 3, reason="refused")
+    letters = platform.admin("GET", "/admin/v1/deadletters").json["deadletters"]
+    assert [one["reason"] for one in letters] == ["refused"] * 3
+    assert all(one["url"] == receiver.url("/data") and one["device"] == device.id and
+               one["attempts"] == 3 and one["subscription"] == subscription["subscriptionId"] and
+               one["lastError"] == "status 404" for one in letters)
+    before = receiver.requests()
+    receiver.answers(then=200)
+    one = platform.ctl("deadletter", "replay", letters[0]["id"])
+    assert one.returncode == 0 and one.stdout.startswith("1 "), one.stderr
+    receiver.wait_for(len(before) + 1)
+    rest = platform.ctl("deadletter", "replay", "--all")
+    assert rest.returncode == 0 and rest.stdout.startswith("2 ")
+    after = receiver.wait_for(len(before) + 3)[len(before):]
+    assert values(after) == [0, 1, 2]
+    assert [r.notify_id for r in after] == [before[i].notify_id for i in (0, 3, 6)]
+    assert platform.ctl("deadletter", "replay", letters[0]["id"]).returncode == 1
+    assert platform.ctl("deadletter", "list").stdout == "no deadletters\n"
+
+
+def test_dead_letters_are_limited_and_purged(quick, receiver):
+    platform = quick(push__deadletter_entries="10", push__refused_pauses="1ms")
+    application = platform.application()
+    subscribe(application, receiver)
+    receiver.answers(then=404)
+    device = application.register_device()
+    for n in range(400):
+        device.report({"n": n})
+    platform.wait_for_metric("dropped_total", 400, reason="refused")
+    kept = len(platform.admin("GET", "/admin/v1/deadletters").json["deadletters"])
+    assert 10 <= kept <= 200  # Redis cuts by whole nodes
+    assert platform.ctl("deadletter", "purge").returncode == 1
+    done = platform.ctl("-y", "deadletter", "purge")
+    assert done.returncode == 0 and done.stdout.startswith(str(kept))
+    assert platform.admin("GET", "/admin/v1/deadletters").json["deadletters"] == []
+
+
+def test_no_dead_letters_are_kept_when_they_are_switched_off(quick, receiver):
+    platform = quick(push__deadletter_entries="0", push__refused_pauses="1ms")
+    application = platform.application()
+    subscribe(application, receiver)
+    receiver.answers(then=404)
+    application.register_device().report({"n": 0})
+    platform.wait_for_metric("dropped_total", 1, reason="refused")
+    assert platform.admin("GET", "/admin/v1/deadletters").json["deadletters"] == []
+
+
+@pytest.mark.parametrize("method, target, body, status", [
+    ("POST", "/admin/v1/endpoints/show", {}, 400),
+    ("POST", "/admin/v1/endpoints/show", {"url": "ftp://x/"}, 400),
+    ("POST", "/admin/v1/endpoints/show", {"url": "http://x:1/y", "app": "no id!"}, 400),
+    ("POST", "/admin/v1/endpoints/drop-parked", {"url": 5}, 400),
+    ("POST", "/admin/v1/delivery/pause", {"url": ""}, 400),
+    ("GET", "/admin/v1/deadletters?after=x", None, 400),
+    ("POST", "/admin/v1/deadletters/replay", {"id": "x"}, 400),
+    ("POST", "/admin/v1/deadletters/replay", {"id": "1-1"}, 404),
+])
+def test_admin_requests_that_make_no_sense_are_refused(platform, method, target, body, status):
+    assert platform.admin(method, target, body).status == status
+
+
+# ---- several instances
+
+
+@pytest.fixture
+def two(start_redis, start_platform):
+    def start(**more):
+        redis = start_redis()
+        members = [start_platform(redis=redis, **QUICK, partition__lease="1s",
+                                  partition__heartbeat="100ms", cache__life="200ms",
+                                  push__probe_interval="1h", **more) for _ in range(2)]
+        wait_until(lambda: sum(one.metric("partitions_owned") for one in members) == 64 and
+                   min(one.metric("partitions_owned") for one in members) > 0, "sharing")
+        return members
+    return start
+
+
+def parked(members):
+    return sum(one.metric("parked_events") for one in members if one.is_running)
+
+
+def test_instances_share_what_is_invalid_and_one_of_them_probes(two, receiver):
+    first, second = two()
+    application = first.application()
+    subscribe(application, receiver)
+    devices = [application.register_device() for _ in range(20)]
+    receiver.answers(then=503)
+    for n in range(5):
+        for device in devices:
+            device.report({"n": n})
+    for one in (first, second):
+        wait_until(lambda: one.metric("endpoints", state="invalid") == 1, "the state at both")
+    wait_until(lambda: parked((first, second)) == 100, "parking at both")
+    failed = len(receiver.requests())
+    gate = receiver.holds()
+    probe(first, receiver)
+    receiver.wait_for(failed + 1)
+    assert receiver.in_flight == 1
+    receiver.answers(then=200)
+    gate.open()
+    arrived = receiver.wait_for(failed + 100)[failed:]
+    for device in devices:
+        assert values(of(device, arrived)) == [0, 1, 2, 3, 4]
+    wait_until(lambda: parked((first, second)) == 0, "the last acknowledgement")
+
+
+def test_what_a_killed_instance_had_parked_is_delivered_by_the_other(two, receiver):
+    first, second = two()
+    application = first.application()
+    subscribe(application, receiver)
+    devices = [application.register_device() for _ in range(20)]
+    receiver.answers(then=503)
+    for n in range(5):
+        for device in devices:
+            device.report({"n": n})
+    wait_until(lambda: parked((first, second)) == 100, "parking at both")
+    second.kill()
+    wait_until(lambda: first.metric("partitions_owned") == 64, "the take-over")
+    failed = len(receiver.requests())
+    receiver.answers(then=200)
+    probe(first, receiver)
+    arrived = receiver.wait_for(failed + 100)[failed:]
+    for device in devices:
+        assert values(of(device, arrived)) == [0, 1, 2, 3, 4]
+    wait_until(lambda: parked([first]) == 0, "the last acknowledgement")
+
+
+def test_parked_deliveries_move_with_their_partitions(two, receiver):
+    """A clean stop and a start: no loss, and nothing twice."""
+    first, second = two()
+    application = first.application()
+    subscribe(application, receiver)
+    devices = [application.register_device() for _ in range(20)]
+    for one in (first, second):
+        assert one.ctl("delivery", "pause", receiver.url("/data")).returncode == 0
+    for n in range(5):
+        for device in devices:
+            device.report({"n": n})
+    wait_until(lambda: parked((first, second)) == 100, "parking at both")
+    assert second.stop() == 0
+    wait_until(lambda: first.metric("partitions_owned") == 64, "the take-over")
+    second.start()
+    wait_until(lambda: second.metric("partitions_owned") > 0, "the hand-over")
+    assert receiver.requests() == []
+    assert second.ctl("delivery", "resume", receiver.url("/data")).returncode == 0
+    arrived = receiver.wait_for(100)
+    for device in devices:
+        assert values(of(device, arrived)) == [0, 1, 2, 3, 4]
+    wait_until(lambda: parked((first, second)) == 0, "the last acknowledgement")
+    assert len(receiver.requests()) == 100
+
+
+def test_redis_restarts_while_something_is_parked(start_redis, start_platform, receiver):
+    redis = start_redis("--appendonly", "yes", "--appendfsync", "always")
+    platform = start_platform(redis=redis, **QUICK, push__probe_interval="1h")
+    application = platform.application()
+    subscribe(application, receiver)
+    device = application.register_device()
+    make_invalid(platform, application, receiver, device)
+    for n in range(1, 40):
+        device.report({"n": n})
+    platform.wait_for_metric("parked_events", 40)
+    redis.kill()
+    redis.start()
+    platform.wait_until_ready()
+    receiver.answers(then=200)
+    failed = len(receiver.requests())
+    wait_until(lambda: platform.ctl("endpoint", "probe", receiver.url("/data")).returncode == 0,
+               "Redis to be back")
+    assert values(receiver.wait_for(failed + 40)[failed:]) == list(range(40))
+    wait_until_nothing_is_left(platform)
