@@ -6,6 +6,7 @@
 #include "base/metric.h"
 #include "core/app.h"
 #include "core/certificate.h"
+#include "net/pem.h"
 #include "net/x509_facts.h"
 #include "push/push.h"
 #include <math.h>

@@ -56,8 +56,8 @@ struct endpoint {
     unsigned targets;
     bool is_legal;
     uint16_t port;
-    struct trust *trust;    /* NULL: plain */
-    bool is_to_be_probed;   /* its invalid targets, under new rules of trust */
+    struct trust *trust;  /* NULL: plain */
+    bool is_to_be_probed; /* its invalid targets, under new rules of trust */
     struct connection_list idle, busy;
     struct attempt_list attempts;
     size_t connection_count, attempt_count;
@@ -81,7 +81,6 @@ struct endpoints {
 /* ---- endpoints ---- */
 
 static void pump(evutil_socket_t fd, short what, void *arg);
-
 static void trust_changed(void *arg);
 static void trust_answered(void *arg);
 

@@ -1043,13 +1043,13 @@ static void tls_fails_with_another_ca(void **state)
     expect_tls_failure(
         *state,
         &(struct tls_story){.names = "DNS:a.example", .host = "a.example", .has_wrong_ca = true},
-        "unable to get local issuer certificate");
+        "unknown CA: unable to get local issuer certificate");
 }
 
 static void tls_fails_with_another_name(void **state)
 {
     expect_tls_failure(*state, &(struct tls_story){.names = "DNS:b.example", .host = "a.example"},
-                       "hostname mismatch");
+                       "name mismatch: hostname mismatch");
 }
 
 static void tls_fails_with_another_address(void **state)
@@ -1057,7 +1057,7 @@ static void tls_fails_with_another_address(void **state)
     expect_tls_failure(
         *state,
         &(struct tls_story){.names = "IP:127.0.0.2", .host = "127.0.0.1", .host_is_address = true},
-        "address mismatch");
+        "name mismatch: IP address mismatch");
 }
 
 static void tls_fails_with_an_expired_certificate(void **state)
@@ -1065,7 +1065,7 @@ static void tls_fails_with_an_expired_certificate(void **state)
     expect_tls_failure(
         *state,
         &(struct tls_story){.names = "DNS:a.example", .host = "a.example", .is_expired = true},
-        "certificate has expired");
+        "expired: certificate has expired");
 }
 
 static void tls_to_a_plain_port_fails(void **state)
