@@ -188,8 +188,7 @@ struct expiry *expiry_new(struct core *core)
     return expiry;
 }
 
-void expiry_start(struct expiry *expiry, const struct listeners *listeners,
-                  const struct push *push)
+void expiry_start(struct expiry *expiry, const struct listeners *listeners, const struct push *push)
 {
     bool is_first = !expiry->push;
 

@@ -45,8 +45,8 @@ static struct str expiry_warning(const struct call *call, int64_t expires_ms)
         return STR("expired");
     if (left_ms >= core_of(call)->settings->certificate_warn_before_ms)
         return STR_NONE;
-    return str_of(arena_printf(call_arena(call), "expires in %lld days",
-                               (long long)days_left(expires_ms)));
+    return str_of(
+        arena_printf(call_arena(call), "expires in %lld days", (long long)days_left(expires_ms)));
 }
 
 static struct str warning_of(const struct call *call, const struct x509_facts *facts)
@@ -104,7 +104,8 @@ static void write_warnings(struct call *call, const struct certificate_entry *en
         json_str(w, expiry);
     if (!entry->checks_cn && !entry->checks_name)
         json_text(w, "no name is checked");
-    if (entry->shows_platform_certificate && !push_platform_certificate(admin_context_of(call)->push))
+    if (entry->shows_platform_certificate &&
+        !push_platform_certificate(admin_context_of(call)->push))
         json_text(w, "the platform has no certificate: push.platform_certificate is empty");
     json_array_end(w);
 }
@@ -238,7 +239,8 @@ static void entry_read(enum error error, enum certificate_state state,
         return;
     }
     if (state != CERTIFICATE_READ) {
-        admin_fail(request->call, 404, "the application has no certificate entry for this host and port");
+        admin_fail(request->call, 404,
+                   "the application has no certificate entry for this host and port");
         return;
     }
     request->entry = *entry;
@@ -297,8 +299,8 @@ static const char *read_rules(const struct json *body, struct certificate_entry 
         !read_switch(body, "ignoreAnchorExpiry", &entry->ignores_anchor_expiry))
         return "checkCn, sni, nameCheck, platformCertificate, ignoreAnchorExpiry: true or false";
     entry->cn = json_get_str(body, "cn");
-    if (entry->cn.p && (!entry->cn.len || entry->cn.len > CERTIFICATE_CN_MAX ||
-                        !str_is_printable(entry->cn)))
+    if (entry->cn.p &&
+        (!entry->cn.len || entry->cn.len > CERTIFICATE_CN_MAX || !str_is_printable(entry->cn)))
         return "cn: 1 to 253 printable characters";
     if ((entry->checks_cn || entry->sends_sni) && !entry->cn.p)
         return "cn: is needed with checkCn and with sni";
@@ -378,8 +380,8 @@ static void entry_stored(enum error error, void *arg)
              STR_ARG(app_id_of(call)), STR_ARG(entry->endpoint), (long long)entry->count,
              STR_ARG(entry->version));
     if (!entry->checks_cn && !entry->checks_name)
-        log_warn("certificate", "app=%.*s endpoint=%.*s name_check=none",
-                 STR_ARG(app_id_of(call)), STR_ARG(entry->endpoint));
+        log_warn("certificate", "app=%.*s endpoint=%.*s name_check=none", STR_ARG(app_id_of(call)),
+                 STR_ARG(entry->endpoint));
     subscriptions_read(core_of(call), app_id_of(call), answer_entry, request);
 }
 
@@ -504,7 +506,8 @@ static void show_platform(struct call *call)
     struct buf pem = {0};
 
     if (!chain) {
-        admin_fail(call, 404, "the platform has no certificate: push.platform_certificate is empty");
+        admin_fail(call, 404,
+                   "the platform has no certificate: push.platform_certificate is empty");
         return;
     }
     pem_write(chain, &pem);

@@ -96,8 +96,8 @@ static bool get_bool(const struct json *facts, const char *key)
     return value && value->type == JSON_BOOL && value->boolean;
 }
 
-/* What is not readable, or of a later format, is no entry: better no push than one that was checked by
- * other rules than its owner gave. */
+/* What is not readable, or of a later format, is no entry: better no push than one that was checked
+ * by other rules than its owner gave. */
 static bool entry_from(struct arena *arena, struct str endpoint, struct str text,
                        struct certificate_entry *entry)
 {
@@ -190,10 +190,10 @@ void certificate_delete(struct core *core, struct str app_id, struct str endpoin
 {
     struct key key;
 
-    redis_command(core->redis, 3,
-                  (struct str[]){STR("HDEL"), key_app_certificates(&key, app_or_none(app_id)),
-                                 endpoint},
-                  deleted, change_new(cb, arg));
+    redis_command(
+        core->redis, 3,
+        (struct str[]){STR("HDEL"), key_app_certificates(&key, app_or_none(app_id)), endpoint},
+        deleted, change_new(cb, arg));
 }
 
 /* ---- reading ---- */
@@ -217,8 +217,8 @@ static void entry_replied(enum redis_status status, const redisReply *reply, voi
         reading->cb(ERR_OK, CERTIFICATE_NONE, NULL, reading->arg);
     else if (redis_reply_is(outcome, "SAME"))
         reading->cb(ERR_OK, CERTIFICATE_SAME, NULL, reading->arg);
-    else if (entry_from(arena, str_of(reading->endpoint),
-                        redis_reply_str(redis_reply_at(reply, 1)), &entry))
+    else if (entry_from(arena, str_of(reading->endpoint), redis_reply_str(redis_reply_at(reply, 1)),
+                        &entry))
         reading->cb(ERR_OK, CERTIFICATE_READ, &entry, reading->arg);
     else
         reading->cb(ERR_INTERNAL, CERTIFICATE_NONE, NULL, reading->arg);
@@ -251,7 +251,8 @@ static int by_endpoint(const void *a, const void *b)
     size_t common = x->endpoint.len < y->endpoint.len ? x->endpoint.len : y->endpoint.len;
     int order = memcmp(x->endpoint.p, y->endpoint.p, common);
 
-    return order ? order : (x->endpoint.len > y->endpoint.len) - (x->endpoint.len < y->endpoint.len);
+    return order ? order
+                 : (x->endpoint.len > y->endpoint.len) - (x->endpoint.len < y->endpoint.len);
 }
 
 static void list_replied(enum redis_status status, const redisReply *reply, void *arg)

@@ -1,7 +1,7 @@
 /*
- * Certificate entries: by which certificates, and by which rules, an HTTPS callback of an application is
- * checked. An application has at most one entry per host and port; its owner uploads it. What stands
- * in the certificates is of no interest here: whoever stores them has read them.
+ * Certificate entries: by which certificates, and by which rules, an HTTPS callback of an
+ * application is checked. An application has at most one entry per host and port; its owner uploads
+ * it. What stands in the certificates is of no interest here: whoever stores them has read them.
  *
  * In Redis an entry is three parts, each ending with a line end but the last:
  *
@@ -35,8 +35,8 @@ struct certificate_entry {
     int64_t created_ms;
 };
 
-/* "App.Example.Test:8443" -> "app.example.test:8443". The port must be written. false: not a host and
- * port that a callback URL could have. */
+/* "App.Example.Test:8443" -> "app.example.test:8443". The port must be written. false: not a host
+ * and port that a callback URL could have. */
 bool certificate_endpoint(struct str text, char out[CERTIFICATE_ENDPOINT_SIZE]);
 /* The one that a callback URL belongs to. */
 void certificate_endpoint_of_url(const struct url *url, char out[CERTIFICATE_ENDPOINT_SIZE]);

@@ -137,7 +137,7 @@ static void print_chain(struct ctl *ctl, const struct json *chain)
         printf("certificate %d\n", position++);
         JSON_FOREACH (fact, one) {
             struct str value = fact->type == JSON_BOOL    ? fact->boolean ? STR("yes") : STR("no")
-                               : fact->type == JSON_ARRAY ? joined(ctl, fact)
+                                  : fact->type == JSON_ARRAY ? joined(ctl, fact)
                                                           : fact->text;
 
             table_add(table, fact->key);
@@ -223,10 +223,9 @@ static enum ctl_exit list_of_app(struct ctl *ctl, const struct json *app, struct
                                  size_t *count)
 {
     struct client_answer answer;
-    enum ctl_exit result =
-        client_request(ctl->client, ctl->arena, "GET",
-                       ctl_app_path(ctl, json_get_str(app, "appId"), "/certificates"), NULL,
-                       false, &answer);
+    enum ctl_exit result = client_request(
+        ctl->client, ctl->arena, "GET",
+        ctl_app_path(ctl, json_get_str(app, "appId"), "/certificates"), NULL, false, &answer);
 
     if (result != CTL_DONE)
         return result;
@@ -420,8 +419,9 @@ const struct ctl_command ctl_certificate_commands[] = {
      ENTRY_OPTIONS | CTL_TAKES(CTL_CA) | CTL_TAKES(CTL_CN) | CTL_TAKES(CTL_CHECK_CN) |
          CTL_TAKES(CTL_SNI) | CTL_TAKES(CTL_NO_NAME_CHECK) | CTL_TAKES(CTL_PLATFORM_CERTIFICATE) |
          CTL_TAKES(CTL_IGNORE_ANCHOR_EXPIRY),
-     add, "checks that HTTPS callback by these certificates; [--cn NAME [--check-cn] [--sni]] "
-          "[--no-name-check] [--platform-certificate] [--ignore-anchor-expiry]"},
+     add,
+     "checks that HTTPS callback by these certificates; [--cn NAME [--check-cn] [--sni]] "
+     "[--no-name-check] [--platform-certificate] [--ignore-anchor-expiry]"},
     {"cert", "list", "[--app APP]", 0, 0, CTL_TAKES(CTL_APP), list,
      "all entries: what for, until when, used by how many subscriptions"},
     {"cert", "show", "--app APP --host HOST:PORT", 0, 0, ENTRY_OPTIONS, show,

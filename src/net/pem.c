@@ -7,9 +7,9 @@
 #include <openssl/pem.h>
 #include <stdlib.h>
 
-#define BEGIN       "-----BEGIN "
-#define END         "-----END "
-#define DASHES      "-----"
+#define BEGIN        "-----BEGIN "
+#define END          "-----END "
+#define DASHES       "-----"
 #define DER_SEQUENCE 0x30
 
 enum kind { KIND_CERTIFICATE, KIND_TRUSTED, KIND_KEY, KIND_OTHER };
@@ -42,8 +42,8 @@ static enum kind kind_of(struct str label)
     return KIND_OTHER;
 }
 
-/* The next block of text, which is moved behind it. false: there is none. A begin without an end takes
- * what follows up to the next begin. */
+/* The next block of text, which is moved behind it. false: there is none. A begin without an end
+ * takes what follows up to the next begin. */
 static bool next_block(struct str *text, struct block *block)
 {
     struct str skipped, rest = after(*text, STR(BEGIN), &skipped);
@@ -102,8 +102,8 @@ static void take(struct certificates *certificates, X509 *certificate)
             return;
         }
     }
-    certificates->list = xrealloc(certificates->list, (certificates->count + 1) *
-                                                          sizeof(*certificates->list));
+    certificates->list =
+        xrealloc(certificates->list, (certificates->count + 1) * sizeof(*certificates->list));
     certificates->list[certificates->count++] = certificate;
 }
 

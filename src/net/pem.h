@@ -2,7 +2,8 @@
  * Certificates out of a file that somebody made by hand: exported by a browser, joined with a text
  * editor. PEM with any number of certificates in any order, blocks that follow each other without a
  * line break, text between them, a byte order mark, any line ends; or one certificate as DER.
- * Duplicates are dropped. Other blocks are skipped, except private keys, which have no business here.
+ * Duplicates are dropped. Other blocks are skipped, except private keys, which have no business
+ * here.
  */
 #ifndef NET_PEM_H
 #define NET_PEM_H
@@ -15,7 +16,7 @@ struct pem_limits {
 };
 
 struct certificates {
-    X509 **list; /* in the file's order */
+    X509 **list;  /* in the file's order */
     size_t count; /* at least 1 */
 };
 

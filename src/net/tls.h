@@ -12,9 +12,9 @@
 struct tls_server_config {
     const char *certificate_file; /* PEM, leaf first, then the chain */
     const char *key_file;
-    const char *client_ca_file;   /* "" or NULL = no client certificates are asked for */
+    const char *client_ca_file;       /* "" or NULL = no client certificates are asked for */
     bool requires_client_certificate; /* with client_ca_file: else optional */
-    int min_version;              /* TLS1_2_VERSION or TLS1_3_VERSION */
+    int min_version;                  /* TLS1_2_VERSION or TLS1_3_VERSION */
 };
 
 struct tls_server;
@@ -44,16 +44,16 @@ struct tls_client_config {
 SSL_CTX *tls_client_context_new(const struct tls_client_config *config, char **error);
 
 struct tls_peer {
-    struct str name;         /* name or address that the certificate must be for; STR_NONE: any */
-    struct str server_name;  /* SNI; STR_NONE: none is sent */
-    bool takes_common_name;  /* the subject's CN can say it too, beside alternative names */
+    struct str name;        /* name or address that the certificate must be for; STR_NONE: any */
+    struct str server_name; /* SNI; STR_NONE: none is sent */
+    bool takes_common_name; /* the subject's CN can say it too, beside alternative names */
 };
 
 /* A new SSL for one connection. NULL: a name that can be none. */
 SSL *tls_client_connect(SSL_CTX *context, const struct tls_peer *peer);
 
-/* After a failed connection: why, in words: "expired", "unknown CA", "name mismatch", "handshake" or
- * "certificate", with OpenSSL's more exact ones behind a colon. Valid until the next call. */
+/* After a failed connection: why, in words: "expired", "unknown CA", "name mismatch", "handshake"
+ * or "certificate", with OpenSSL's more exact ones behind a colon. Valid until the next call. */
 const char *tls_failure_reason(SSL *ssl, struct bufferevent *bev);
 
 #endif

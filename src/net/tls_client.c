@@ -36,10 +36,11 @@ static bool common_name_is(X509 *certificate, const char *name)
     const X509_NAME *subject = X509_get_subject_name(certificate);
     bool is_same = false;
 
-    for (int at = -1; !is_same && (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;) {
+    for (int at = -1;
+         !is_same && (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;) {
         unsigned char *text = NULL;
-        int len = ASN1_STRING_to_UTF8(
-            &text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+        int len =
+            ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
 
         is_same = len > 0 && str_eq_nocase(str_n((char *)text, (size_t)len), str_of(name));
         OPENSSL_free(text);

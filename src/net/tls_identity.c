@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 struct tls_identity {
-    SSL_CTX *context; /* reads files, and owns what was read */
+    SSL_CTX *context;          /* reads files, and owns what was read */
     struct certificates chain; /* points into context */
 };
 

@@ -1,6 +1,6 @@
 /*
- * A certificate of our own with its chain and key, read from files: what listeners show to clients, and
- * pushes to callbacks that ask for it.
+ * A certificate of our own with its chain and key, read from files: what listeners show to clients,
+ * and pushes to callbacks that ask for it.
  */
 #ifndef NET_TLS_IDENTITY_H
 #define NET_TLS_IDENTITY_H
@@ -20,8 +20,8 @@ bool tls_identity_use(const struct tls_identity *identity, SSL_CTX *context, cha
 /* Leaf first. */
 const struct certificates *tls_identity_chain(const struct tls_identity *identity);
 
-/* For whoever reads files with OpenSSL: what went wrong, from its error queue; and NULL when a file can
- * be read, else why not, as errno's text is clearer than OpenSSL's. free() them. */
+/* For whoever reads files with OpenSSL: what went wrong, from its error queue; and NULL when a file
+ * can be read, else why not, as errno's text is clearer than OpenSSL's. free() them. */
 char *tls_file_failure(const char *what, const char *file);
 char *tls_check_readable(const char *what, const char *file);
 

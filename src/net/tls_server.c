@@ -67,8 +67,7 @@ static SSL_CTX *new_context(const struct tls_server *tls, const struct tls_ident
 
 static SSL_CTX *load(const struct tls_server *tls, char **error)
 {
-    struct tls_identity *identity =
-        tls_identity_read(tls->certificate_file, tls->key_file, error);
+    struct tls_identity *identity = tls_identity_read(tls->certificate_file, tls->key_file, error);
     SSL_CTX *context = identity ? new_context(tls, identity, error) : NULL;
 
     tls_identity_free(identity);

@@ -116,7 +116,8 @@ void tls_session_group_close(struct tls_session_group *group)
 
 /* ---- keeping ---- */
 
-static void origin_free(void *parent, void *p, CRYPTO_EX_DATA *data, int index, long arg, void *more)
+static void origin_free(void *parent, void *p, CRYPTO_EX_DATA *data, int index, long arg,
+                        void *more)
 {
     struct origin *origin = p;
 

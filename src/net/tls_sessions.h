@@ -1,10 +1,11 @@
 /*
  * TLS sessions towards callbacks, to be resumed: a new connection then costs neither side a key
- * exchange with signatures. A resumed session was verified when it began, and is not verified again: so
- * sessions are kept apart by whatever rules they were verified by, and for a limited time.
+ * exchange with signatures. A resumed session was verified when it began, and is not verified
+ * again: so sessions are kept apart by whatever rules they were verified by, and for a limited
+ * time.
  *
- * A group has the sessions of one peer under one set of rules. The store bounds all groups together;
- * the session that came first goes first.
+ * A group has the sessions of one peer under one set of rules. The store bounds all groups
+ * together; the session that came first goes first.
  */
 #ifndef NET_TLS_SESSIONS_H
 #define NET_TLS_SESSIONS_H
@@ -27,8 +28,8 @@ struct tls_session_group *tls_session_group_new(struct tls_session_store *store)
 /* Its sessions are forgotten; what connections still bring is too. NULL is allowed. */
 void tls_session_group_close(struct tls_session_group *group);
 
-/* Before the handshake of a new connection to this address: it resumes the newest session with it, and
- * gives those it gets to the group. A ticket of TLS 1.3 is used once. */
+/* Before the handshake of a new connection to this address: it resumes the newest session with it,
+ * and gives those it gets to the group. A ticket of TLS 1.3 is used once. */
 void tls_session_use(struct tls_session_group *group, SSL *ssl, const struct sockaddr *address);
 
 void tls_sessions_prepare(SSL_CTX *context); /* once for each context */

@@ -141,8 +141,7 @@ struct trust *trust_new(const struct trust_config *config)
     trust->arg = config->arg;
     trust->app_id = str_dup(config->app_id);
     trust->host = str_dup(config->url->host);
-    trust->is_address =
-        config->url->host_is_ipv6 || inet_pton(AF_INET, trust->host, &unused) == 1;
+    trust->is_address = config->url->host_is_ipv6 || inet_pton(AF_INET, trust->host, &unused) == 1;
     certificate_endpoint_of_url(config->url, trust->endpoint);
     trust->sessions = tls_session_group_new(trust->trusts->sessions);
     return trust;
@@ -302,8 +301,7 @@ static struct tls_peer peer_of(const struct trust *trust)
     struct str host = str_of(trust->host);
 
     if (trust->state == STATE_DEFAULT)
-        return (struct tls_peer){.name = host,
-                                 .server_name = trust->is_address ? STR_NONE : host};
+        return (struct tls_peer){.name = host, .server_name = trust->is_address ? STR_NONE : host};
     return (struct tls_peer){
         .name = trust->checks_cn     ? str_of(trust->cn)
                 : trust->checks_name ? host

@@ -1,10 +1,10 @@
 /*
- * How the server of an HTTPS callback is checked: by the certificate entry that the application has for
- * its host and port, or without one by push.https_default_trust. Private to src/push.
+ * How the server of an HTTPS callback is checked: by the certificate entry that the application has
+ * for its host and port, or without one by push.https_default_trust. Private to src/push.
  *
  * A trust belongs to one endpoint of one application. It learns of changes by asking Redis once per
- * cache.life for its entry's version; contexts made of entries are kept by version, the least recently
- * used go (push.trust_profiles), and are made again from a new reading.
+ * cache.life for its entry's version; contexts made of entries are kept by version, the least
+ * recently used go (push.trust_profiles), and are made again from a new reading.
  */
 #ifndef PUSH_TRUST_H
 #define PUSH_TRUST_H
@@ -19,7 +19,7 @@ struct certificates;
 
 /* NULL with *error set: the system's CAs, ca_file or the platform's certificate cannot be read. */
 struct trusts *trusts_new(struct push *push, char **error);
-void trusts_free(struct trusts *trusts); /* after each trust */
+void trusts_free(struct trusts *trusts);   /* after each trust */
 void trusts_reload(struct trusts *trusts); /* the platform's certificate and the limits */
 /* What the platform shows to callbacks that ask for it; NULL: nothing. */
 const struct certificates *trusts_platform_certificate(const struct trusts *trusts);

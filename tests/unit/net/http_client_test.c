@@ -1082,7 +1082,7 @@ static void tls_to_a_plain_port_fails(void **state)
     say(world->peers[0], "HTTP/1.1 400 Bad Request\r\n\r\n");
     wait_for(world, &world->closed_count, 1);
     assert_result(world, 0, HTTP_TLS_FAILED, 0);
-    assert_string_equal(world->reasons[0], "wrong version number");
+    assert_string_equal(world->reasons[0], "handshake: wrong version number");
 }
 
 static void tls_to_a_closed_port_is_a_failed_connection(void **state)

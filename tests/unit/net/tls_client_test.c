@@ -146,7 +146,8 @@ static void a_wildcard_for_part_of_a_label_is_refused(void **state)
 
     prepare(world, &world->ca, "DNS:x*.a.example", "xy.a.example", false);
     assert_false(shakes_hands(world));
-    assert_string_equal(tls_failure_reason(world->client, NULL), "name mismatch: hostname mismatch");
+    assert_string_equal(tls_failure_reason(world->client, NULL),
+                        "name mismatch: hostname mismatch");
 }
 
 static void another_name_is_refused(void **state)
@@ -155,7 +156,8 @@ static void another_name_is_refused(void **state)
 
     prepare(world, &world->ca, "DNS:a.example", "b.example", false);
     assert_false(shakes_hands(world));
-    assert_string_equal(tls_failure_reason(world->client, NULL), "name mismatch: hostname mismatch");
+    assert_string_equal(tls_failure_reason(world->client, NULL),
+                        "name mismatch: hostname mismatch");
 }
 
 static void an_unknown_authority_is_refused(void **state)
@@ -273,10 +275,10 @@ static void prepare_entry(struct world *world, const struct identity *server,
     SSL_CTX *server_context = identity_server_context(server);
 
     assert_non_null(context);
-    world->client = tls_client_connect(context,
-                                       &(struct tls_peer){.name = str_of(entry->name),
-                                                          .server_name = str_of(entry->server_name),
-                                                          .takes_common_name = true});
+    world->client =
+        tls_client_connect(context, &(struct tls_peer){.name = str_of(entry->name),
+                                                       .server_name = str_of(entry->server_name),
+                                                       .takes_common_name = true});
     assert_non_null(world->client);
     world->peer = SSL_new(server_context);
     SSL_CTX_free(context);
@@ -337,12 +339,12 @@ static void an_expired_anchor_is_refused_unless_it_is_excused(void **state)
     prepare_entry(world, &world->server,
                   &(struct entry){.anchor = &world->ca, .name = "a.example"});
     assert_false(shakes_hands(world));
-    assert_string_equal(tls_failure_reason(world->client, NULL), "expired: certificate has expired");
+    assert_string_equal(tls_failure_reason(world->client, NULL),
+                        "expired: certificate has expired");
 
     SSL_free(world->client);
     SSL_free(world->peer);
-    prepare_entry(world, &world->server,
-                  &(struct entry){&world->ca, "a.example", NULL, true});
+    prepare_entry(world, &world->server, &(struct entry){&world->ca, "a.example", NULL, true});
     assert_true(shakes_hands(world));
 }
 
@@ -351,8 +353,7 @@ static void an_expired_server_is_not_excused(void **state)
     struct world *world = *state;
 
     world->server = identity_new(&world->ca, "DNS:a.example", -1);
-    prepare_entry(world, &world->server,
-                  &(struct entry){&world->ca, "a.example", NULL, true});
+    prepare_entry(world, &world->server, &(struct entry){&world->ca, "a.example", NULL, true});
     assert_false(shakes_hands(world));
 }
 
