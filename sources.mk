@@ -68,11 +68,19 @@ net_sources = \
     src/net/http_server.h \
     src/net/netpolicy.c \
     src/net/netpolicy.h \
+    src/net/pem.c \
+    src/net/pem.h \
     src/net/resolver.c \
     src/net/resolver.h \
     src/net/tls.h \
     src/net/tls_client.c \
-    src/net/tls_server.c
+    src/net/tls_identity.c \
+    src/net/tls_identity.h \
+    src/net/tls_server.c \
+    src/net/tls_sessions.c \
+    src/net/tls_sessions.h \
+    src/net/x509_facts.c \
+    src/net/x509_facts.h
 
 store_sources = \
     src/store/embedded.c \
@@ -101,6 +109,8 @@ core_sources = \
     src/core/app.c \
     src/core/app.h \
     src/core/app_list.c \
+    src/core/certificate.c \
+    src/core/certificate.h \
     src/core/core.c \
     src/core/core.h \
     src/core/deadletter.c \
@@ -160,6 +170,8 @@ push_sources = \
     src/push/switches.c \
     src/push/target.c \
     src/push/timers.c \
+    src/push/trust.c \
+    src/push/trust.h \
     src/push/unpark.c
 
 api_sources =
@@ -181,6 +193,8 @@ admin_sources = \
     src/admin/admin.h \
     src/admin/apps.c \
     src/admin/apps.h \
+    src/admin/certificates.c \
+    src/admin/certificates.h \
     src/admin/deadletters.c \
     src/admin/delivery.c \
     src/admin/delivery.h \
@@ -190,6 +204,8 @@ admin_sources = \
     src/admin/signing.h
 
 daemon_sources = \
+    src/expiry.c \
+    src/expiry.h \
     src/instance.c \
     src/instance.h \
     src/listeners.c \
@@ -204,6 +220,8 @@ library_sources = $(base_sources) $(net_sources) $(store_sources) $(core_sources
 ctl_sources = \
     src/iotpushctl.c \
     src/ctl/app.c \
+    src/ctl/app.h \
+    src/ctl/certificate.c \
     src/ctl/client.c \
     src/ctl/client.h \
     src/ctl/ctl.h \
@@ -266,6 +284,9 @@ lua_scripts = \
     src/store/lua/breaker_due.lua \
     src/store/lua/breaker_probe.lua \
     src/store/lua/breakers_read.lua \
+    src/store/lua/certificate_put.lua \
+    src/store/lua/certificate_read.lua \
+    src/store/lua/certificates_list.lua \
     src/store/lua/child_add.lua \
     src/store/lua/claim.lua \
     src/store/lua/device_create.lua \
@@ -319,6 +340,7 @@ unit_tests = \
     tests/unit/net/http_guard_test \
     tests/unit/net/http_routes_test \
     tests/unit/net/netpolicy_test \
+    tests/unit/net/pem_test \
     tests/unit/net/resolver_test \
     tests/unit/net/tls_client_test \
     tests/unit/push/breaker_test \
@@ -390,4 +412,5 @@ other_tests = \
     tests/blackbox/test_signing.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \
-    tests/fuzz/json_fuzz.c
+    tests/fuzz/json_fuzz.c \
+    tests/fuzz/pem_fuzz.c

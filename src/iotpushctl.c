@@ -19,6 +19,7 @@ static const struct ctl_command *const tables[] = {
     ctl_app_commands,
     ctl_status_commands,
     ctl_delivery_commands,
+    ctl_certificate_commands,
 };
 
 /* All commands, one after the other; NULL behind the last. */
@@ -252,6 +253,14 @@ static const struct option known_options[] = {
     {"app", required_argument, NULL, OPTION_OF_COMMANDS + CTL_APP},
     {"failing", no_argument, NULL, OPTION_OF_COMMANDS + CTL_FAILING},
     {"all", no_argument, NULL, OPTION_OF_COMMANDS + CTL_ALL},
+    {"host", required_argument, NULL, OPTION_OF_COMMANDS + CTL_HOST},
+    {"ca", required_argument, NULL, OPTION_OF_COMMANDS + CTL_CA},
+    {"cn", required_argument, NULL, OPTION_OF_COMMANDS + CTL_CN},
+    {"check-cn", no_argument, NULL, OPTION_OF_COMMANDS + CTL_CHECK_CN},
+    {"sni", no_argument, NULL, OPTION_OF_COMMANDS + CTL_SNI},
+    {"no-name-check", no_argument, NULL, OPTION_OF_COMMANDS + CTL_NO_NAME_CHECK},
+    {"platform-certificate", no_argument, NULL, OPTION_OF_COMMANDS + CTL_PLATFORM_CERTIFICATE},
+    {"ignore-anchor-expiry", no_argument, NULL, OPTION_OF_COMMANDS + CTL_IGNORE_ANCHOR_EXPIRY},
     {0},
 };
 

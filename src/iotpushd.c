@@ -2,6 +2,7 @@
  * The daemon: what is started and stopped in which order, and what connects the parts. Everything
  * else is in the folders below.
  */
+#include "expiry.h"
 #include "instance.h"
 #include "listeners.h"
 #include "options.h"
@@ -44,6 +45,7 @@ struct daemon {
     struct resolver *resolver;
     struct push *push;
     struct listeners *listeners;
+    struct expiry *expiry;
     struct admin_context admin;
     char *instance_id, *data_dir, *admin_socket, *admin_token;
     bool is_redis_ready; /* connected, settings checked, partitions known */
@@ -112,6 +114,7 @@ static void partitions_known(enum error error, void *arg)
     metric_set(M_REDIS_CONNECTED, 1, NULL);
     log_info("redis", "state=ready partitions=%u", daemon->core->partition_count);
     push_start(daemon->push);
+    expiry_start(daemon->expiry, daemon->listeners, daemon->push);
 }
 
 static void redis_checked(bool is_safe, void *arg)
@@ -199,6 +202,7 @@ static void start_core(struct daemon *daemon)
     if (!daemon->policy)
         die(daemon, "push.allow_networks", error);
     daemon->core = core_new(daemon->base, daemon->redis, &settings->core, daemon->policy);
+    daemon->expiry = expiry_new(daemon->core);
     daemon->resolver = resolver_new(daemon->base);
     config = (struct push_config){daemon->core, &settings->push, daemon->reader,
                                   daemon->instance_id, daemon->resolver};
@@ -245,7 +249,9 @@ static void write_status(struct json_writer *w, void *arg)
 
 static void refresh_metrics(void *arg)
 {
-    (void)arg;
+    const struct daemon *daemon = arg;
+
+    expiry_refresh_metrics(daemon->expiry);
     metric_set(M_PROCESS_CPU, process_cpu_seconds(), NULL);
     metric_set(M_PROCESS_RSS, (double)process_resident_bytes(), NULL);
     metric_set(M_PROCESS_FDS, (double)process_open_descriptors(), NULL);
@@ -283,6 +289,7 @@ static void free_parts(struct daemon *daemon)
     listeners_free(daemon->listeners);
     redis_free(daemon->reader);
     redis_free(daemon->redis);
+    expiry_free(daemon->expiry);
     push_free(daemon->push);
     core_free(daemon->core);
     daemon->redis = NULL;
@@ -368,7 +375,9 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
         settings_apply_reloadable(settings_table, &fresh, &daemon->settings, say_needs_restart,
                                   daemon);
         core_settings_changed(daemon->core);
+        push_settings_changed(daemon->push);
         listeners_reload(daemon->listeners);
+        expiry_look(daemon->expiry);
         resolver_reload(daemon->resolver);
         unopened = open_log(&daemon->settings);
         if (unopened)

@@ -205,6 +205,21 @@ void listeners_reload(struct listeners *listeners)
     reload_tls(listeners->device_tls, "device");
 }
 
+static int64_t expires_ms(const struct tls_server *tls)
+{
+    return tls ? tls_server_expires_ms(tls) : INT64_MAX;
+}
+
+int64_t listeners_api_expires_ms(const struct listeners *listeners)
+{
+    return expires_ms(listeners->api_tls);
+}
+
+int64_t listeners_device_expires_ms(const struct listeners *listeners)
+{
+    return expires_ms(listeners->device_tls);
+}
+
 size_t listeners_connections(const struct listeners *listeners)
 {
     return http_server_connections(listeners->servers[API_SERVER]) +

@@ -19,6 +19,9 @@ void listeners_stop(struct listeners *listeners, int64_t timeout_ms, void (*stop
                     void *arg);
 void listeners_free(struct listeners *listeners);
 void listeners_reload(struct listeners *listeners); /* limits, certificates */
+/* When the certificate shown to applications or devices ends (wall); INT64_MAX: there is none. */
+int64_t listeners_api_expires_ms(const struct listeners *listeners);
+int64_t listeners_device_expires_ms(const struct listeners *listeners);
 size_t listeners_connections(const struct listeners *listeners); /* without the admin's */
 void listeners_write(const struct listeners *listeners, struct json_writer *w); /* a member */
 

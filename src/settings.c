@@ -150,6 +150,17 @@ const struct setting settings_table[] = {
     {"subscription", "needs_one_host", SETTING_BOOL, AT(core.needs_one_host), "off", 0, 0, NULL, true,
      "All callback URLs of an application must have the same host and port", NULL},
 
+    {"certificate", "max_bytes", SETTING_SIZE, AT(core.certificate_max_bytes), "64k", 1 * KIB, 512 * KIB, NULL, true,
+     "Largest CA file that is taken for a callback", NULL},
+    {"certificate", "max_count", SETTING_INT, AT(core.certificate_max_count), "20", 1, 1000, NULL, true,
+     "Certificates it may hold", NULL},
+    {"certificate", "max_entries", SETTING_INT, AT(core.certificate_max_entries), "100", 1, 1000, NULL, true,
+     "Hosts and ports for which an application may have uploaded certificates", NULL},
+    {"certificate", "warn_before", SETTING_TIME, AT(core.certificate_warn_before_ms), "30d", 0, 3650 * DAY, NULL, true,
+     "How long before a certificate expires this is warned of", NULL},
+    {"certificate", "check_interval", SETTING_TIME, AT(core.certificate_check_interval_ms), "1h", 100, DAY, NULL, true,
+     "How often all uploaded certificates are looked through for that", NULL},
+
     {"partition", "count", SETTING_INT, AT(core.partition_count), "64", 1, 1024, NULL, false,
      "Partitions of the deployment; counts at its first start only", NULL},
 
@@ -220,7 +231,21 @@ const struct setting settings_table[] = {
     {"push", "deny_networks", SETTING_LIST, AT(push.deny_networks), "", 0, 0, NULL, false,
      "Networks that callbacks may not lie in, besides those that are not public", netpolicy_check},
     {"push", "ca_file", SETTING_TEXT, AT(push.ca_file), "", 0, 0, NULL, false,
-     "CAs that HTTPS callbacks are verified against; empty: the system's", NULL},
+     "CAs that HTTPS callbacks are verified against when the application has no certificate entry for them; empty: the system's", NULL},
+    {"push", "https_default_trust", SETTING_CHOICE, AT(push.https_default_trust), "system", 0, 0, "system none", true,
+     "HTTPS callbacks without a certificate entry: system verifies them against ca_file or the system's CAs, none lets every push fail", NULL},
+    {"push", "tls_min_version", SETTING_CHOICE, AT(push.tls_min_version), "1.2", 0, 0, "1.2 1.3", false,
+     "Oldest TLS version used with callbacks", NULL},
+    {"push", "platform_certificate", SETTING_TEXT, AT(push.platform_certificate), "", 0, 0, NULL, true,
+     "Certificate of the platform and its chain, PEM, shown to callbacks whose entry says so; the file is read again at SIGHUP; empty: none", NULL},
+    {"push", "platform_key", SETTING_TEXT, AT(push.platform_key), "", 0, 0, NULL, true,
+     "Its private key, PEM; the file is read again at SIGHUP", NULL},
+    {"push", "trust_profiles", SETTING_INT, AT(push.trust_profiles), "1000", 1, 1000000, NULL, false,
+     "Certificate entries kept in memory ready for handshakes; more are read again when they are needed", NULL},
+    {"push", "tls_sessions", SETTING_INT, AT(push.tls_sessions), "2000", 0, 1000000, NULL, true,
+     "TLS sessions with callbacks kept in memory to be resumed; 0: none", NULL},
+    {"push", "tls_session_life", SETTING_TIME, AT(push.tls_session_life_ms), "1h", 1, DAY, NULL, true,
+     "How long a session may be resumed; certificates are verified at its begin only", NULL},
     {"push", "user_agent", SETTING_TEXT, AT(push.user_agent), "", 0, 0, NULL, false,
      "User-Agent of pushes; empty: iotpush/VERSION", NULL},
     {"push", "signature", SETTING_BOOL, AT(push.signs), "on", 0, 0, NULL, true,
@@ -317,6 +342,26 @@ static void check_tls(struct complaints *complaints, const char *section, const 
     tls_server_free(tls);
 }
 
+static void check_platform_certificate(struct complaints *complaints)
+{
+    const struct push_settings *push = &complaints->settings->push;
+    struct tls_identity *identity;
+    char *error = NULL;
+
+    if (!*push->platform_certificate && !*push->platform_key)
+        return;
+    if (!*push->platform_certificate || !*push->platform_key) {
+        complain_about(complaints, "push", "platform_certificate",
+                       "goes together with push.platform_key");
+        return;
+    }
+    identity = tls_identity_read(push->platform_certificate, push->platform_key, &error);
+    if (!identity)
+        complain_about(complaints, "push", "platform_certificate", error);
+    free(error);
+    tls_identity_free(identity);
+}
+
 int settings_check(const struct settings *settings, const struct settings_source *source,
                    void (*complain)(const char *line, void *arg), void *arg)
 {
@@ -333,6 +378,7 @@ int settings_check(const struct settings *settings, const struct settings_source
         check_tls(&complaints, "device", device_certificate, device_key);
     check_file(&complaints, "redis", "password_file", settings->redis.password_file);
     check_file(&complaints, "push", "ca_file", settings->push.ca_file);
+    check_platform_certificate(&complaints);
     check_file(&complaints, "admin", "token_file", settings->admin.token_file);
     if (*settings->admin.listen_http && !*settings->admin.token_file)
         complain_about(&complaints, "admin", "listen_http",

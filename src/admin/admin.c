@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "base/metric.h"
 #include "admin/apps.h"
+#include "admin/certificates.h"
 #include "admin/delivery.h"
 #include "admin/deployment.h"
 #include "admin/signing.h"
@@ -157,6 +158,7 @@ static const struct route status_routes[] = {
 
 static const char *const prefixes[] = {"/", NULL};
 static const struct route *const all_tables[] = {health_routes, status_routes, admin_app_routes,
+                                                 admin_certificate_routes,
                                                  admin_deployment_routes,
                                                  admin_delivery_routes,
                                                  admin_deadletter_routes,

@@ -205,6 +205,47 @@ char *crypto_base64(const void *bytes, size_t len)
     return text;
 }
 
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+bool crypto_base64_decode(struct str text, struct buf *out)
+{
+    size_t before = out->len, digits = 0, padding = 0;
+    uint32_t bits = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.p[i];
+        int value = base64_value(c);
+
+        if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
+            continue;
+        if (c == '=' && digits % 4 >= 2 && (digits + padding) % 4 != 0) {
+            padding++;
+            continue;
+        }
+        if (value < 0 || padding)
+            goto broken;
+        bits = bits << 6 | (uint32_t)value;
+        if (digits++ % 4 != 0)
+            buf_add_char(out, (char)(bits >> (6 - 2 * ((digits - 1) % 4))));
+    }
+    if ((digits + padding) % 4 == 0)
+        return true;
+broken:
+    out->len = before;
+    if (out->p)
+        out->p[before] = '\0';
+    return false;
+}
+
 size_t crypto_to_base64(const void *bytes, size_t len, char *out)
 {
     return (size_t)EVP_EncodeBlock((unsigned char *)out, bytes, (int)len);

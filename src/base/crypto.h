@@ -4,7 +4,7 @@
 #ifndef BASE_CRYPTO_H
 #define BASE_CRYPTO_H
 
-#include "base/str.h"
+#include "base/buf.h"
 
 #define CRYPTO_SHA256_HEX_SIZE 65 /* with the NUL */
 #define CRYPTO_UUID_SIZE       37
@@ -36,6 +36,9 @@ bool crypto_is_hex(struct str s); /* digits a-f A-F 0-9 only, at least one */
 
 /* Base64 with padding, no line breaks. */
 char *crypto_base64(const void *bytes, size_t len); /* free() it */
+/* Back again, added to out: the padding must be there, white space may be anywhere. false: anything
+ * else is in it, and out is as it was. */
+bool crypto_base64_decode(struct str text, struct buf *out);
 /* Of few bytes, into CRYPTO_BASE64_SIZE(len) characters; returns their number without the NUL. */
 size_t crypto_to_base64(const void *bytes, size_t len, char *out);
 /* Exactly len bytes, in the form that crypto_to_base64 gives them; else false. */

@@ -218,7 +218,10 @@ static bool set_up_tls(struct load *load)
 
     if (!load->is_https)
         return true;
-    load->tls = tls_client_context_new(load->config.fleet->ca_file, &error);
+    load->tls = tls_client_context_new(
+        &(struct tls_client_config){.ca_file = load->config.fleet->ca_file,
+                                    .min_version = TLS1_2_VERSION},
+        &error);
     if (!load->tls)
         bench_complain("--ca-file: %s", error);
     free(error);

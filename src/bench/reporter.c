@@ -163,10 +163,12 @@ static void connect_now(struct reporter *reporter)
     struct timeval pause = {0, RECONNECT_US};
     bool is_address = strspn(load->host, "0123456789.") == strlen(load->host) ||
                       strchr(load->host, ':') != NULL;
+    struct tls_peer peer = {.name = str_of(load->host),
+                            .server_name = is_address ? STR_NONE : str_of(load->host)};
     SSL *ssl = NULL;
 
     if (fd >= 0 && load->tls)
-        ssl = tls_client_connect(load->tls, str_of(load->host), is_address);
+        ssl = tls_client_connect(load->tls, &peer);
     if (fd < 0 || (load->tls && !ssl) ||
         (connect(fd, (struct sockaddr *)&load->address, load->address_len) < 0 &&
          errno != EINPROGRESS)) {

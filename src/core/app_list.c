@@ -162,39 +162,52 @@ void app_show(struct core *core, struct str app_id, app_list_cb cb, void *arg)
     read_row(list, 0, str_is_id(app_id, KEY_ID_MAX) ? app_id : STR("-"));
 }
 
-struct device_ids {
-    app_devices_cb cb;
+struct ids_question {
+    app_ids_cb cb;
     void *arg;
 };
 
-static void device_ids_read(enum redis_status status, const redisReply *reply, void *arg)
+static void ids_replied(enum redis_status status, const redisReply *reply, void *arg)
 {
-    struct device_ids *ids = arg;
+    struct ids_question *question = arg;
     size_t count = status == REDIS_DONE ? reply->elements : 0;
     struct str *list = xcalloc(count ? count : 1, sizeof(*list));
 
     for (size_t i = 0; i < count; i++)
         list[i] = redis_reply_str(redis_reply_at(reply, i));
-    ids->cb(core_error_of(status), list, count, ids->arg);
+    question->cb(core_error_of(status), list, count, question->arg);
     free(list);
-    free(ids);
+    free(question);
 }
 
-void app_devices(struct core *core, struct str app_id, size_t max, app_devices_cb cb, void *arg)
+static void ask_for_ids(struct core *core, struct str key, size_t first, size_t max, app_ids_cb cb,
+                        void *arg)
 {
-    struct device_ids *ids = xcalloc(1, sizeof(*ids));
-    struct key key;
-    char last[24];
+    struct ids_question *question = xcalloc(1, sizeof(*question));
+    char from[24], to[24];
 
-    ids->cb = cb;
-    ids->arg = arg;
-    snprintf(last, sizeof(last), "%zu", max - 1);
-    redis_command(core->redis, 4,
-                  (struct str[]){STR("ZRANGE"),
-                                 key_app_devices(&key, str_is_id(app_id, KEY_ID_MAX) ? app_id
-                                                                                     : STR("-")),
-                                 STR("0"), str_of(last)},
-                  device_ids_read, ids);
+    question->cb = cb;
+    question->arg = arg;
+    snprintf(from, sizeof(from), "%zu", first);
+    snprintf(to, sizeof(to), "%zu", first + max - 1);
+    redis_command(core->redis, 4, (struct str[]){STR("ZRANGE"), key, str_of(from), str_of(to)},
+                  ids_replied, question);
+}
+
+void app_devices(struct core *core, struct str app_id, size_t max, app_ids_cb cb, void *arg)
+{
+    struct key key;
+
+    ask_for_ids(core,
+                key_app_devices(&key, str_is_id(app_id, KEY_ID_MAX) ? app_id : STR("-")), 0, max,
+                cb, arg);
+}
+
+void app_ids(struct core *core, size_t first, size_t max, app_ids_cb cb, void *arg)
+{
+    struct key key;
+
+    ask_for_ids(core, key_apps(&key), first, max, cb, arg);
 }
 
 void app_forget_device(struct core *core, struct str app_id, struct str device_id, redis_cb cb,

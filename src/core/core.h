@@ -35,6 +35,11 @@ struct core_settings {
     int64_t urls_per_app;           /* fanout */
     bool needs_port_and_path;
     bool needs_one_host;
+    /* [certificate] */
+    int64_t certificate_max_bytes, certificate_max_count; /* of an uploaded file */
+    int64_t certificate_max_entries;                      /* per application */
+    int64_t certificate_warn_before_ms;                   /* before one expires */
+    int64_t certificate_check_interval_ms;
     /* [partition] */
     int64_t lease_ms, heartbeat_ms;
     int64_t partition_count; /* wanted at first start; core.partition_count is what counts */

@@ -1,28 +1,16 @@
 /* Applications: those who log in, register devices and are called back. */
-#include "ctl/ctl.h"
+#include "ctl/app.h"
 
-#include "base/clock.h"
 #include "ctl/client.h"
+#include "ctl/show.h"
 #include "ctl/table.h"
 #include <stdio.h>
 
-static const char *app_path(struct ctl *ctl, struct str id, const char *rest)
+const char *ctl_app_path(struct ctl *ctl, struct str id, const char *rest)
 {
     const char *segment = client_encode(ctl->client, ctl->arena, arena_dup0(ctl->arena, id));
 
     return arena_printf(ctl->arena, "/admin/v1/apps/%s%s", segment, rest);
-}
-
-/* 20260131T120000Z as people read it; what has another form stays as it is. */
-static struct str show_time(struct ctl *ctl, struct str text)
-{
-    char millis[CLOCK_MILLIS_SIZE];
-    int64_t time_ms;
-
-    if (!text.p || !clock_parse(text, &time_ms))
-        return text;
-    clock_format_millis(time_ms, millis); /* 2026-01-31T12:00:00.000Z */
-    return str_of(arena_printf(ctl->arena, "%.10s %.8s", millis, millis + 11));
 }
 
 static struct str show_number(const struct json *object, const char *key)
@@ -32,7 +20,7 @@ static struct str show_number(const struct json *object, const char *key)
     return number && number->type == JSON_NUMBER ? number->text : STR_NONE;
 }
 
-static enum ctl_exit list_apps(struct ctl *ctl, const struct json **apps)
+enum ctl_exit ctl_list_apps(struct ctl *ctl, const struct json **apps)
 {
     struct client_answer answer;
     enum ctl_exit result =
@@ -42,8 +30,7 @@ static enum ctl_exit list_apps(struct ctl *ctl, const struct json **apps)
     return result;
 }
 
-/* An application by its id, or by its name when no other has the same. */
-static enum ctl_exit find_app(struct ctl *ctl, const char *id_or_name, const struct json **app)
+enum ctl_exit ctl_find_app(struct ctl *ctl, const char *id_or_name, const struct json **app)
 {
     const struct json *apps, *found = NULL;
     struct client_answer answer;
@@ -51,12 +38,12 @@ static enum ctl_exit find_app(struct ctl *ctl, const char *id_or_name, const str
 
     if (str_is_id(str_of(id_or_name), 128)) {
         result = client_request(ctl->client, ctl->arena, "GET",
-                                app_path(ctl, str_of(id_or_name), ""), NULL, true, &answer);
+                                ctl_app_path(ctl, str_of(id_or_name), ""), NULL, true, &answer);
         *app = answer.json;
         if (answer.status != 404)
             return result;
     }
-    result = list_apps(ctl, &apps);
+    result = ctl_list_apps(ctl, &apps);
     if (result != CTL_DONE)
         return result;
     JSON_FOREACH (one, apps) {
@@ -73,7 +60,7 @@ static enum ctl_exit find_app(struct ctl *ctl, const char *id_or_name, const str
         return CTL_REFUSED;
     }
     result = client_request(ctl->client, ctl->arena, "GET",
-                            app_path(ctl, json_get_str(found, "appId"), ""), NULL, false, &answer);
+                            ctl_app_path(ctl, json_get_str(found, "appId"), ""), NULL, false, &answer);
     *app = answer.json;
     return result;
 }
@@ -120,7 +107,7 @@ static enum ctl_exit list(struct ctl *ctl, char **arguments)
     static const bool is_right[] = {false, false, false, true, false};
     const struct json *apps;
     struct table *table;
-    enum ctl_exit result = list_apps(ctl, &apps);
+    enum ctl_exit result = ctl_list_apps(ctl, &apps);
 
     (void)arguments;
     if (result != CTL_DONE)
@@ -147,7 +134,7 @@ static enum ctl_exit list(struct ctl *ctl, char **arguments)
         table_add(table, json_get_str(app, "name"));
         table_add(table, json_get_str(app, "state"));
         table_add(table, show_number(app, "devices"));
-        table_add(table, show_time(ctl, json_get_str(app, "createTime")));
+        table_add(table, ctl_show_time(ctl, json_get_str(app, "createTime")));
     }
     table_print_take(table, 0);
     return CTL_DONE;
@@ -157,7 +144,7 @@ static enum ctl_exit show(struct ctl *ctl, char **arguments)
 {
     const struct json *app;
     struct table *table;
-    enum ctl_exit result = find_app(ctl, arguments[0], &app);
+    enum ctl_exit result = ctl_find_app(ctl, arguments[0], &app);
 
     if (result != CTL_DONE)
         return result;
@@ -173,7 +160,7 @@ static enum ctl_exit show(struct ctl *ctl, char **arguments)
     table_add(table, STR("state"));
     table_add(table, json_get_str(app, "state"));
     table_add(table, STR("created"));
-    table_add(table, show_time(ctl, json_get_str(app, "createTime")));
+    table_add(table, ctl_show_time(ctl, json_get_str(app, "createTime")));
     table_add(table, STR("devices"));
     table_add(table, show_number(app, "devices"));
     table_add(table, STR("subscriptions"));
@@ -219,14 +206,14 @@ static enum ctl_exit delete_app(struct ctl *ctl, char **arguments)
     const char *cascade = ctl->options[CTL_CASCADE] ? "?cascade=true" : "";
     const struct json *app;
     struct client_answer answer;
-    enum ctl_exit result = find_app(ctl, arguments[0], &app);
+    enum ctl_exit result = ctl_find_app(ctl, arguments[0], &app);
 
     if (result != CTL_DONE)
         return result;
     if (!ctl_confirm(ctl, delete_question(ctl, app)))
         return CTL_REFUSED;
     result = client_request(ctl->client, ctl->arena, "DELETE",
-                            app_path(ctl, json_get_str(app, "appId"), cascade), NULL, false,
+                            ctl_app_path(ctl, json_get_str(app, "appId"), cascade), NULL, false,
                             &answer);
     if (result == CTL_DONE)
         report_change(ctl, app, "deleted");
@@ -238,13 +225,13 @@ static enum ctl_exit change_state(struct ctl *ctl, const char *id_or_name, const
 {
     const struct json *app;
     struct client_answer answer;
-    enum ctl_exit result = find_app(ctl, id_or_name, &app);
+    enum ctl_exit result = ctl_find_app(ctl, id_or_name, &app);
 
     if (result != CTL_DONE)
         return result;
     result =
         client_request(ctl->client, ctl->arena, "POST",
-                       app_path(ctl, json_get_str(app, "appId"), action), NULL, false, &answer);
+                       ctl_app_path(ctl, json_get_str(app, "appId"), action), NULL, false, &answer);
     if (result == CTL_DONE)
         report_change(ctl, app, state);
     return result;
@@ -264,12 +251,12 @@ static enum ctl_exit reset_secret(struct ctl *ctl, char **arguments)
 {
     const struct json *app;
     struct client_answer answer;
-    enum ctl_exit result = find_app(ctl, arguments[0], &app);
+    enum ctl_exit result = ctl_find_app(ctl, arguments[0], &app);
 
     if (result != CTL_DONE)
         return result;
     result = client_request(ctl->client, ctl->arena, "POST",
-                            app_path(ctl, json_get_str(app, "appId"), "/reset-secret"), NULL, false,
+                            ctl_app_path(ctl, json_get_str(app, "appId"), "/reset-secret"), NULL, false,
                             &answer);
     if (result == CTL_DONE)
         print_secret(ctl, answer.json);
@@ -284,7 +271,7 @@ static enum ctl_exit print_signing_key(struct ctl *ctl, const struct json *app, 
     struct str end;
     enum ctl_exit result =
         client_request(ctl->client, ctl->arena, method,
-                       app_path(ctl, json_get_str(app, "appId"), "/signing-key"), NULL, false,
+                       ctl_app_path(ctl, json_get_str(app, "appId"), "/signing-key"), NULL, false,
                        &answer);
 
     if (result != CTL_DONE)
@@ -297,7 +284,7 @@ static enum ctl_exit print_signing_key(struct ctl *ctl, const struct json *app, 
     } else {
         printf("signing key   %.*s\n", STR_ARG(json_get_str(answer.json, "signingKey")));
         if (end.len)
-            printf("previous key  signs too until %.*s\n", STR_ARG(show_time(ctl, end)));
+            printf("previous key  signs too until %.*s\n", STR_ARG(ctl_show_time(ctl, end)));
     }
     return CTL_DONE;
 }
@@ -308,7 +295,7 @@ static enum ctl_exit renew_signing_key(struct ctl *ctl, const struct json *app)
     struct str id = json_get_str(app, "appId");
     struct client_answer answer;
     enum ctl_exit result = client_request(ctl->client, ctl->arena, "GET",
-                                          app_path(ctl, id, "/signing-key"), NULL, true, &answer);
+                                          ctl_app_path(ctl, id, "/signing-key"), NULL, true, &answer);
 
     if (result != CTL_DONE && answer.status != 404)
         return result;
@@ -330,7 +317,7 @@ static enum ctl_exit remove_signing_key(struct ctl *ctl, const struct json *app)
                                                    "without signature from now on?",
                                        STR_ARG(name), STR_ARG(id))))
         return CTL_REFUSED;
-    result = client_request(ctl->client, ctl->arena, "DELETE", app_path(ctl, id, "/signing-key"),
+    result = client_request(ctl->client, ctl->arena, "DELETE", ctl_app_path(ctl, id, "/signing-key"),
                             NULL, false, &answer);
     if (result == CTL_DONE && !ctl->is_quiet && !ctl->wants_json) {
         print_safely(name);
@@ -350,7 +337,7 @@ static enum ctl_exit signing_key(struct ctl *ctl, char **arguments)
         ctl_complain("app signing-key %s is not known: it is show, renew or remove", action);
         return CTL_USAGE;
     }
-    result = find_app(ctl, arguments[1], &app);
+    result = ctl_find_app(ctl, arguments[1], &app);
     if (result != CTL_DONE)
         return result;
     if (strcmp(action, "renew") == 0)

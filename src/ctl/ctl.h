@@ -18,7 +18,21 @@ enum ctl_exit {
 struct client;
 
 /* Options that belong to certain commands. */
-enum ctl_option { CTL_CASCADE, CTL_APP, CTL_FAILING, CTL_ALL, CTL_OPTION_COUNT };
+enum ctl_option {
+    CTL_CASCADE,
+    CTL_APP,
+    CTL_FAILING,
+    CTL_ALL,
+    CTL_HOST,
+    CTL_CA,
+    CTL_CN,
+    CTL_CHECK_CN,
+    CTL_SNI,
+    CTL_NO_NAME_CHECK,
+    CTL_PLATFORM_CERTIFICATE,
+    CTL_IGNORE_ANCHOR_EXPIRY,
+    CTL_OPTION_COUNT
+};
 #define CTL_TAKES(option) (1u << (option))
 
 struct ctl {
@@ -45,6 +59,7 @@ struct ctl_command {
 extern const struct ctl_command ctl_app_commands[];
 extern const struct ctl_command ctl_status_commands[];
 extern const struct ctl_command ctl_delivery_commands[];
+extern const struct ctl_command ctl_certificate_commands[];
 
 /* "iotpushctl: ..." on stderr. */
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -5,6 +5,7 @@
 #include "ctl/show.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "ctl/client.h"
 #include "ctl/table.h"
 #include <ctype.h>
@@ -133,6 +134,17 @@ void ctl_show_object(struct ctl *ctl, const struct json *object, size_t indent)
         else
             show_rows(ctl, member, indent + 2);
     }
+}
+
+struct str ctl_show_time(struct ctl *ctl, struct str text)
+{
+    char millis[CLOCK_MILLIS_SIZE];
+    int64_t time_ms;
+
+    if (!text.p || !clock_parse(text, &time_ms))
+        return text;
+    clock_format_millis(time_ms, millis); /* 2026-01-31T12:00:00.000Z */
+    return str_of(arena_printf(ctl->arena, "%.10s %.8s", millis, millis + 11));
 }
 
 enum ctl_exit ctl_show_list(struct ctl *ctl, const char *path, const char *member)

@@ -4,6 +4,8 @@
 
 #include "ctl/ctl.h"
 
+/* 20260131T120000Z as people read it; what has another form stays as it is. */
+struct str ctl_show_time(struct ctl *ctl, struct str text);
 void ctl_show_object(struct ctl *ctl, const struct json *object, size_t indent);
 
 /* GETs a path and shows the member of its answer that is a list of objects: a table, or with --json

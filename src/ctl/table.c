@@ -153,6 +153,14 @@ static void print_cell(struct str text, size_t width, bool is_right, bool is_las
         printf("%*s", (int)(width - printed + GAP), "");
 }
 
+void table_free(struct table *table)
+{
+    for (size_t cell = 0; cell < table->cell_count; cell++)
+        free(table->cells[cell]);
+    free(table->cells);
+    free(table);
+}
+
 void table_print_take(struct table *table, size_t indent)
 {
     size_t *widths = xcalloc(table->columns, sizeof(*widths));
@@ -172,11 +180,9 @@ void table_print_take(struct table *table, size_t indent)
         for (size_t i = 0; i < table->columns; i++, cell++) {
             print_cell(str_of(table->cells[cell]), widths[i], table->is_right && table->is_right[i],
                        i + 1 == table->columns);
-            free(table->cells[cell]);
         }
         putchar('\n');
     }
-    free(table->cells);
     free(widths);
-    free(table);
+    table_free(table);
 }

@@ -15,6 +15,8 @@ void table_add(struct table *table, struct str cell); /* row by row, whole rows;
 /* indent: blanks before each line. Frees the table. */
 void table_print_take(struct table *table, size_t indent);
 
+void table_free(struct table *table); /* without printing it */
+
 /* Prints with control characters as '?'. */
 void print_safely(struct str text);
 

@@ -9,7 +9,8 @@
  *   lane        the deliveries of one device to one subscription, in order; only its head is sent
  *   target      a callback URL of an application: its breaker, and the lanes that lead there
  *   park        the deliveries of a partition that are set aside in Redis for a target
- *   endpoint    scheme, host and port: connections, shared by its targets
+ *   endpoint    scheme, host and port (and application, over HTTPS): connections, shared by its
+ *               targets
  *   push_app    an application with events under way: its subscriptions as last seen, its lanes
  */
 #ifndef PUSH_DELIVERY_H
@@ -171,7 +172,7 @@ struct push {
     const struct push_settings *settings;
     struct resolver *resolver;
     struct netpolicy const *policy;
-    struct ssl_ctx_st *tls;
+    struct trusts *trusts;
     char *user_agent;
     const char *instance_id;
     struct partition *partitions; /* all of the deployment; NULL until their number is known */
@@ -368,6 +369,7 @@ void unpark_forgotten(struct park *park, int64_t time_ms); /* one is in Redis on
 void share_down(struct target *target);
 void share_up(struct target *target);
 void share_ask_probe(struct target *target);
+void share_probe_now(struct target *target); /* an invalid one, whatever its time says */
 /* Reads those of an application; cb when it is done, also when it went wrong. */
 void share_read(struct push_app *app, void (*cb)(bool is_read, struct push_app *app));
 void share_apply(struct target *target); /* a target just made: its state as last read */
@@ -385,7 +387,7 @@ void switches_free(struct push *push);
 /* endpoint.c: connections */
 struct endpoints *endpoints_new(struct push *push);
 void endpoints_free(struct endpoints *endpoints);
-struct endpoint *endpoint_get(struct endpoints *endpoints, struct str url);
+struct endpoint *endpoint_get(struct endpoints *endpoints, struct str app_id, struct str url);
 void endpoint_release(struct endpoint *endpoint); /* one target less */
 void endpoint_enqueue(struct target *target);     /* it may have something to send */
 void endpoint_dequeue(struct target *target);

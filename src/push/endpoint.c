@@ -1,11 +1,16 @@
 /*
  * An endpoint is a scheme, host and port: a pool of keep-alive connections, shared by all targets
- * that lie there. Targets that may have something to send stand in its queue and take turns; each
- * turn takes one lane's head, as long as there is a connection for it.
+ * that lie there; over HTTPS by those of one application, since each says for itself whom it trusts.
+ * Targets that may have something to send stand in its queue and take turns; each turn takes one
+ * lane's head, as long as there is a connection for it.
  *
  * An attempt: resolve the name (cached), check each address against the policy, connect to the first
  * that is allowed, or take an idle connection; post; hand the result to the target. When connecting
  * fails, the next address is tried within the same attempt's time.
+ *
+ * When the rules of trust change, idle connections made by the old ones are closed, busy ones when
+ * their request has ended, and invalid callback URLs are probed: most often that is why the rules were
+ * changed.
  */
 #include "push/delivery.h"
 
@@ -17,8 +22,8 @@
 #include "net/http_client.h"
 #include "net/netpolicy.h"
 #include "net/resolver.h"
-#include "net/tls.h"
 #include "push/headers.h"
+#include "push/trust.h"
 #include <stdlib.h>
 
 #define OWN_FAULT_PAUSE_MS 500
@@ -28,6 +33,7 @@ struct connection {
     struct http_client *client;
     TAILQ_ENTRY(connection) link; /* in idle or busy */
     bool is_idle;
+    unsigned generation; /* of the endpoint's trust when it was made */
 };
 TAILQ_HEAD(connection_list, connection);
 
@@ -39,6 +45,7 @@ struct attempt {
     struct resolver_query *query;
     struct resolver_answer answer;
     size_t next_address;
+    bool waits_for_trust;
     int64_t started_ms, deadline_ms; /* tick */
     TAILQ_ENTRY(attempt) link;
 };
@@ -47,8 +54,10 @@ TAILQ_HEAD(attempt_list, attempt);
 struct endpoint {
     struct endpoints *all;
     unsigned targets;
-    bool is_legal, is_https, is_address;
+    bool is_legal;
     uint16_t port;
+    struct trust *trust;  /* NULL: plain */
+    bool is_to_be_probed; /* its invalid targets, under new rules of trust */
     struct connection_list idle, busy;
     struct attempt_list attempts;
     size_t connection_count, attempt_count;
@@ -72,36 +81,50 @@ struct endpoints {
 /* ---- endpoints ---- */
 
 static void pump(evutil_socket_t fd, short what, void *arg);
+static void trust_changed(void *arg);
+static void trust_answered(void *arg);
+
+static struct endpoint *endpoint_new(struct endpoints *endpoints, const char *key,
+                                     struct str app_id, const struct url *url)
+{
+    struct endpoint *endpoint = xcalloc(1, sizeof(*endpoint) + strlen(key) + 1);
+
+    memcpy(endpoint->key, key, strlen(key));
+    endpoint->all = endpoints;
+    endpoint->is_legal = url != NULL;
+    endpoint->port = url ? url->port : 0;
+    endpoint->host = str_dup(url ? url->host : STR(""));
+    endpoint->authority = str_dup(url ? url->authority : STR(""));
+    if (url && url->is_https)
+        endpoint->trust = trust_new(&(struct trust_config){.trusts = endpoints->push->trusts,
+                                                           .app_id = app_id,
+                                                           .url = url,
+                                                           .changed = trust_changed,
+                                                           .answered = trust_answered,
+                                                           .arg = endpoint});
+    endpoint->pump = event_new(endpoints->push->core->base, -1, 0, pump, endpoint);
+    TAILQ_INIT(&endpoint->idle);
+    TAILQ_INIT(&endpoint->busy);
+    TAILQ_INIT(&endpoint->attempts);
+    TAILQ_INIT(&endpoint->queue);
+    HASH_ADD_STR(endpoints->table, key, endpoint);
+    return endpoint;
+}
 
 /* A URL that is not legal any more gets an endpoint of its own that never connects. */
-struct endpoint *endpoint_get(struct endpoints *endpoints, struct str text)
+struct endpoint *endpoint_get(struct endpoints *endpoints, struct str app_id, struct str text)
 {
     struct url url;
     bool is_legal = url_parse(text, &url);
-    char *key = is_legal ? xasprintf("%s://%.*s", url.is_https ? "https" : "http",
-                                     STR_ARG(url.authority))
-                         : str_dup(text);
+    char *key = !is_legal      ? str_dup(text)
+                : url.is_https ? xasprintf("https://%.*s %.*s", STR_ARG(url.authority),
+                                           STR_ARG(app_id))
+                               : xasprintf("http://%.*s", STR_ARG(url.authority));
     struct endpoint *endpoint;
 
     HASH_FIND_STR(endpoints->table, key, endpoint);
-    if (!endpoint) {
-        endpoint = xcalloc(1, sizeof(*endpoint) + strlen(key) + 1);
-        memcpy(endpoint->key, key, strlen(key));
-        endpoint->all = endpoints;
-        endpoint->is_legal = is_legal;
-        endpoint->is_https = is_legal && url.is_https;
-        endpoint->port = is_legal ? url.port : 0;
-        endpoint->host = str_dup(is_legal ? url.host : STR(""));
-        endpoint->authority = str_dup(is_legal ? url.authority : STR(""));
-        endpoint->is_address = is_legal && (url.host_is_ipv6 || strspn(endpoint->host,
-                                            "0123456789.") == strlen(endpoint->host));
-        endpoint->pump = event_new(endpoints->push->core->base, -1, 0, pump, endpoint);
-        TAILQ_INIT(&endpoint->idle);
-        TAILQ_INIT(&endpoint->busy);
-        TAILQ_INIT(&endpoint->attempts);
-        TAILQ_INIT(&endpoint->queue);
-        HASH_ADD_STR(endpoints->table, key, endpoint);
-    }
+    if (!endpoint)
+        endpoint = endpoint_new(endpoints, key, app_id, is_legal ? &url : NULL);
     endpoint->targets++;
     free(key);
     return endpoint;
@@ -154,6 +177,7 @@ static void endpoint_free(struct endpoint *endpoint)
     leave_starved(endpoint);
     HASH_DEL(endpoint->all->table, endpoint);
     event_free(endpoint->pump);
+    trust_free(endpoint->trust);
     free(endpoint->host);
     free(endpoint->authority);
     free(endpoint);
@@ -253,7 +277,8 @@ static void post(struct attempt *attempt)
 
     attempt_headers_write(&headers, head);
     http_client_post(attempt->connection->client, attempt->target->path, headers.list,
-                     headers.count, str_n(head->body->text, head->body->len), attempt->deadline_ms - clock_tick_ms(), posted, attempt);
+                     headers.count, str_n(head->body->text, head->body->len),
+                     attempt->deadline_ms - clock_tick_ms(), posted, attempt);
 }
 
 /* ---- connections ---- */
@@ -264,9 +289,13 @@ static void connection_idle(struct http_client *client, void *arg)
     struct endpoint *endpoint = connection->endpoint;
 
     (void)client;
-    TAILQ_REMOVE(&endpoint->busy, connection, link);
-    TAILQ_INSERT_HEAD(&endpoint->idle, connection, link);
-    connection->is_idle = true;
+    if (endpoint->trust && connection->generation != trust_generation(endpoint->trust)) {
+        connection_free(connection);
+    } else {
+        TAILQ_REMOVE(&endpoint->busy, connection, link);
+        TAILQ_INSERT_HEAD(&endpoint->idle, connection, link);
+        connection->is_idle = true;
+    }
     if (!TAILQ_EMPTY(&endpoint->queue))
         event_active(endpoint->pump, EV_TIMEOUT, 0);
 }
@@ -282,20 +311,20 @@ static void connection_closed(struct http_client *client, void *arg)
         event_active(endpoint->pump, EV_TIMEOUT, 0);
 }
 
+/* Takes the SSL; NULL: plain. */
 static struct connection *connection_new(struct endpoint *endpoint,
-                                         const struct sockaddr *address)
+                                         const struct sockaddr *address, SSL *ssl)
 {
     const struct push *push = endpoint->all->push;
     const struct push_settings *settings = push->settings;
     struct connection *connection = xcalloc(1, sizeof(*connection));
 
     connection->endpoint = endpoint;
+    connection->generation = endpoint->trust ? trust_generation(endpoint->trust) : 0;
     connection->client = http_client_new(&(struct http_client_config){
         .base = push->core->base,
         .address = address,
-        .ssl = endpoint->is_https ? tls_client_connect(push->tls, str_of(endpoint->host),
-                                                       endpoint->is_address)
-                                  : NULL,
+        .ssl = ssl,
         .authority = endpoint->authority,
         .user_agent = push->user_agent,
         .connect_timeout_ms = settings->connect_timeout_ms,
@@ -316,6 +345,32 @@ static struct connection *connection_new(struct endpoint *endpoint,
     return connection;
 }
 
+static void connect_to(struct attempt *attempt, const struct sockaddr *address)
+{
+    struct endpoint *endpoint = attempt->endpoint;
+    enum trust_outcome outcome = TRUST_READY;
+    const char *reason = NULL;
+    SSL *ssl = NULL;
+
+    if (endpoint->trust)
+        outcome = trust_connect(endpoint->trust, address, &ssl, &reason);
+    if (outcome == TRUST_REFUSED) {
+        failed(attempt, HTTP_TLS_FAILED, reason);
+        return;
+    }
+    if (outcome == TRUST_UNKNOWN) {
+        attempt->next_address--; /* the same again, when it is known */
+        attempt->waits_for_trust = true;
+        trust_ask(endpoint->trust);
+        return;
+    }
+    attempt->connection = connection_new(endpoint, address, ssl);
+    if (attempt->connection)
+        post(attempt);
+    else
+        postpone(attempt, OWN_FAULT_PAUSE_MS);
+}
+
 static void try_address(struct attempt *attempt)
 {
     struct endpoint *endpoint = attempt->endpoint;
@@ -326,12 +381,7 @@ static void try_address(struct attempt *attempt)
 
         if (!netpolicy_allows(endpoint->all->push->policy, address))
             continue; /* one bad address does not condemn the name */
-        attempt->connection = connection_new(endpoint, address);
-        if (!attempt->connection) {
-            postpone(attempt, OWN_FAULT_PAUSE_MS);
-            return;
-        }
-        post(attempt);
+        connect_to(attempt, address);
         return;
     }
     failed(attempt, HTTP_CONNECT_FAILED,
@@ -345,6 +395,59 @@ static void resolved(const struct resolver_answer *answer, void *arg)
     attempt->query = NULL;
     attempt->answer = *answer;
     try_address(attempt);
+}
+
+/* ---- trust ---- */
+
+static void trust_changed(void *arg)
+{
+    struct endpoint *endpoint = arg;
+
+    endpoint->is_to_be_probed = true;
+    while (!TAILQ_EMPTY(&endpoint->idle))
+        connection_free(TAILQ_FIRST(&endpoint->idle));
+}
+
+static struct attempt *next_waiting(struct endpoint *endpoint)
+{
+    struct attempt *attempt;
+
+    TAILQ_FOREACH (attempt, &endpoint->attempts, link) {
+        if (attempt->waits_for_trust)
+            return attempt;
+    }
+    return NULL;
+}
+
+/* What waited goes on, or, if Redis does not answer, tries again in a while. */
+static void trust_answered(void *arg)
+{
+    struct endpoint *endpoint = arg;
+    struct attempt *attempt;
+
+    while ((attempt = next_waiting(endpoint))) {
+        attempt->waits_for_trust = false;
+        if (trust_is_known(endpoint->trust))
+            try_address(attempt);
+        else
+            postpone(attempt, OWN_FAULT_PAUSE_MS);
+    }
+}
+
+/* An attempt that was made by the old rules ends first. */
+static void probe_targets(struct endpoint *endpoint)
+{
+    struct target *target, *next;
+
+    for (target = endpoint->all->push->targets; target; target = target->hh.next) {
+        if (target->endpoint == endpoint && target->breaker.state == BREAKER_PROBE)
+            return;
+    }
+    endpoint->is_to_be_probed = false;
+    HASH_ITER (hh, endpoint->all->push->targets, target, next) {
+        if (target->endpoint == endpoint && target->breaker.state == BREAKER_DOWN)
+            share_probe_now(target);
+    }
 }
 
 /* An idle connection that is young enough; too old ones are closed on the way. */
@@ -466,8 +569,13 @@ void endpoints_sweep(struct endpoints *endpoints)
     struct endpoint *endpoint, *next;
     int64_t now_ms = clock_tick_ms();
 
-    HASH_ITER (hh, endpoints->table, endpoint, next)
+    HASH_ITER (hh, endpoints->table, endpoint, next) {
         close_idle(endpoint, now_ms);
+        if (endpoint->trust)
+            trust_refresh(endpoint->trust);
+        if (endpoint->is_to_be_probed)
+            probe_targets(endpoint);
+    }
     close_idle_for_starved(endpoints);
 }
 

@@ -311,6 +311,13 @@ static void leave_due(struct parker *parker, struct park *park)
     park->is_due = false;
 }
 
+void park_write_now(struct park *park)
+{
+    leave_due(park->target->push->parker, park);
+    while (!TAILQ_EMPTY(&park->writes))
+        send_write(park);
+}
+
 static void send_all(evutil_socket_t fd, short what, void *arg)
 {
     struct parker *parker = arg;
@@ -320,11 +327,8 @@ static void send_all(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (!redis_is_connected(parker->push->core->redis))
         return; /* parker_start sends them after the reconnect */
-    while ((park = TAILQ_FIRST(&parker->due))) {
-        leave_due(parker, park);
-        while (!TAILQ_EMPTY(&park->writes))
-            send_write(park);
-    }
+    while ((park = TAILQ_FIRST(&parker->due)))
+        park_write_now(park);
 }
 
 /* After a reconnect nobody knows what Redis has: it is read again, and what is in memory is known by

@@ -50,6 +50,7 @@ bool park_write_name(char out[PARK_NAME_SIZE], struct str origin_id, unsigned pa
 bool park_read_entry(struct str entry, struct entry_facts *facts,
                      char origin_id[EVENT_ID_SIZE]);
 void park_set_unread(struct park *park, bool has_unread);
+void park_write_now(struct park *park); /* while Redis is connected */
 /* All that is in Redis is in memory: what was not written yet need not be, if there is room for it. */
 bool park_may_cancel_writes(const struct park *park);
 void park_cancel_writes(struct park *park);

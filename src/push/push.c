@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "net/tls.h"
+#include "push/trust.h"
 #include <stdlib.h>
 
 #define SWEEP_MS          250
@@ -65,15 +65,15 @@ struct push *push_new(const struct push_config *config, char **error)
 {
     struct event_base *base = config->core->base;
     const char *user_agent = config->settings->user_agent;
-    SSL_CTX *tls = tls_client_context_new(config->settings->ca_file, error);
-    struct push *push;
+    struct push *push = xcalloc(1, sizeof(*push));
 
-    if (!tls)
-        return NULL;
-    push = xcalloc(1, sizeof(*push));
-    push->tls = tls;
     push->core = config->core;
     push->settings = config->settings;
+    push->trusts = trusts_new(push, error);
+    if (!push->trusts) {
+        free(push);
+        return NULL;
+    }
     push->resolver = config->resolver;
     push->policy = config->core->policy;
     push->user_agent = xstrdup(*user_agent ? user_agent : "iotpush/" PACKAGE_VERSION);
@@ -202,9 +202,19 @@ void push_free(struct push *push)
     event_free(push->sweep);
     event_free(push->stop_timer);
     event_free(push->stop_check);
-    SSL_CTX_free(push->tls);
+    trusts_free(push->trusts);
     free(push->user_agent);
     free(push);
+}
+
+void push_settings_changed(struct push *push)
+{
+    trusts_reload(push->trusts);
+}
+
+const struct certificates *push_platform_certificate(const struct push *push)
+{
+    return trusts_platform_certificate(push->trusts);
 }
 
 void push_count(const struct push *push, struct push_figures *figures)

@@ -31,6 +31,11 @@ struct push_settings {
     int64_t deadletter_entries;          /* 0 = none are kept */
     char *allow_networks, *deny_networks;
     char *ca_file; /* empty = the system's */
+    int https_default_trust; /* of callbacks without a certificate entry: index into "system none" */
+    int tls_min_version;     /* index into "1.2 1.3" */
+    char *platform_certificate, *platform_key; /* files; empty = the platform has none */
+    int64_t trust_profiles;                    /* contexts in memory */
+    int64_t tls_sessions, tls_session_life_ms; /* to be resumed */
     char *user_agent;
     bool signs; /* for applications that have a signing key */
     bool sends_node_id; /* deviceInfoChanged always carries nodeId */
@@ -55,6 +60,11 @@ void push_redis_lost(struct push *push);
  * are written, then stopped(arg). */
 void push_stop(struct push *push, int64_t timeout_ms, void (*stopped)(void *arg), void *arg);
 void push_free(struct push *push);
+/* After a reload: the platform's certificate is read again. */
+void push_settings_changed(struct push *push);
+/* What the platform shows to callbacks that ask for it; NULL: nothing. */
+struct certificates;
+const struct certificates *push_platform_certificate(const struct push *push);
 /* What operators hold back, as just read or changed; asked for once a second besides. */
 struct deployment_switches;
 void push_take_switches(struct push *push, const struct deployment_switches *switches);

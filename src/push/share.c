@@ -216,24 +216,48 @@ static void probe_answered(enum redis_status status, const redisReply *reply, vo
     }
 }
 
+static struct probe_question *question_new(const struct target *target)
+{
+    struct probe_question *question = xmalloc(sizeof(*question) + target->key_len);
+
+    question->push = target->push;
+    question->key_len = target->key_len;
+    memcpy(question->key, target->key, target->key_len);
+    return question;
+}
+
 void share_ask_probe(struct target *target)
 {
     struct push *push = target->push;
-    struct probe_question *question = xmalloc(sizeof(*question) + target->key_len);
     struct decimal pause;
     struct key key;
 
-    if (target->is_probe_asked) {
-        free(question);
+    if (target->is_probe_asked)
         return;
-    }
     target->is_probe_asked = true;
-    question->push = push;
-    question->key_len = target->key_len;
-    memcpy(question->key, target->key, target->key_len);
     redis_script(push->core->redis, &script_breaker_probe, 1,
                  (struct str[]){key_app_breakers(&key, app_id_of(target))}, 2,
                  (struct str[]){str_of(target->url),
                                 decimal_str(&pause, push->settings->probe_interval_ms)},
-                 probe_answered, question);
+                 probe_answered, question_new(target));
+}
+
+static void made_due(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct probe_question *question = arg;
+    struct target *target;
+
+    HASH_FIND(hh, question->push->targets, question->key, question->key_len, target);
+    if (target && status == REDIS_DONE && redis_reply_i64(reply) == 1)
+        dispatch_subscriptions_changed(question->push, app_id_of(target));
+    free(question);
+}
+
+void share_probe_now(struct target *target)
+{
+    struct key key;
+
+    redis_script(target->push->core->redis, &script_breaker_due, 1,
+                 (struct str[]){key_app_breakers(&key, app_id_of(target))}, 1,
+                 (struct str[]){str_of(target->url)}, made_due, question_new(target));
 }

@@ -58,7 +58,7 @@ static struct target *target_new(struct push *push, struct str key, struct str a
     target->url = target->key + app_id.len + 1;
     /* A URL in Redis was checked when it was stored; one that is not legal now is never sent to. */
     target->path = str_dup(url_parse(str_of(target->url), &url) ? url.target : STR(""));
-    target->endpoint = endpoint_get(push->endpoints, str_of(target->url));
+    target->endpoint = endpoint_get(push->endpoints, app_id, str_of(target->url));
     target->idle_since_ms = clock_tick_ms();
     breaker_init(&target->breaker);
     push->breaker_counts[BREAKER_UP]++;

@@ -274,8 +274,10 @@ void unpark_probe(struct target *target)
 {
     struct park *park = oldest_park(target);
 
-    if (park && may_read(target->push) && target->reads_under_way == 0)
-        read_park(park, &(struct park_read){.take = 1, .count = PROBE_COUNT});
+    if (!park || !may_read(target->push) || target->reads_under_way > 0)
+        return;
+    park_write_now(park); /* what the last probe has used up is read again with its attempts */
+    read_park(park, &(struct park_read){.take = 1, .count = PROBE_COUNT});
 }
 
 /* ---- giving up ---- */

@@ -101,6 +101,11 @@ struct str key_app_breakers(struct key *key, struct str app_id)
     return in_app(key, app_id, "breakers");
 }
 
+struct str key_app_certificates(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "certs");
+}
+
 struct str key_apps(struct key *key)
 {
     return written(key, snprintf(key->text, sizeof(key->text), "{g}:apps"));

@@ -55,6 +55,8 @@ struct str key_app_subscription_index(struct key *key, struct str app_id);
 /* hash: callback URL that is invalid -> "<since> <next probe> <failures> <reason>", times in ms of
  * Redis' clock. */
 struct str key_app_breakers(struct key *key, struct str app_id);
+/* hash: host:port -> certificate entry (core/certificate.h). */
+struct str key_app_certificates(struct key *key, struct str app_id);
 
 /* zset: application ids by time of creation. */
 struct str key_apps(struct key *key);

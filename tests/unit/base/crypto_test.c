@@ -191,6 +191,42 @@ static void crypto_base64_of_much_has_no_padding_inside(void **state)
     free(bytes);
 }
 
+static bool decodes(const char *text, const char *expected)
+{
+    struct buf out = {0};
+    bool is_right;
+
+    buf_add_text(&out, "before ");
+    is_right = crypto_base64_decode(str_of(text), &out);
+    if (is_right)
+        assert_true(str_eq(str_of(expected), str_n(out.p + 7, out.len - 7)));
+    else
+        assert_string_equal(out.p, "before ");
+    buf_clear(&out);
+    return is_right;
+}
+
+static void crypto_base64_is_decoded_over_white_space(void **state)
+{
+    (void)state;
+    assert_true(decodes("", ""));
+    assert_true(decodes("Zg==", "f"));
+    assert_true(decodes("Zm8=", "fo"));
+    assert_true(decodes("Zm9v", "foo"));
+    assert_true(decodes(" Zm9v\r\nYm\tFy\n", "foobar"));
+    assert_true(decodes("+//+", "\xfb\xff\xfe"));
+}
+
+static void crypto_broken_base64_is_refused(void **state)
+{
+    static const char *const broken[] = {"Z", "Zg", "Zg=", "Zg===", "=", "Z===", "Zm9v=", "Zg==Zg==",
+                                         "Zm9v!", "Zm-v", "Zm9vYg"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(broken) / sizeof(*broken); i++)
+        assert_false(decodes(broken[i], ""));
+}
+
 static void hash_of_equal_bytes_is_equal_and_spreads(void **state)
 {
     char key[32];
@@ -223,6 +259,8 @@ int main(void)
         cmocka_unit_test(crypto_base64_pads),
         cmocka_unit_test(crypto_base64_comes_back_as_it_was),
         cmocka_unit_test(crypto_base64_of_much_has_no_padding_inside),
+        cmocka_unit_test(crypto_base64_is_decoded_over_white_space),
+        cmocka_unit_test(crypto_broken_base64_is_refused),
         cmocka_unit_test(hash_of_equal_bytes_is_equal_and_spreads),
     };
 

@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +65,7 @@ static void identity_clear(struct identity *identity)
 }
 
 /* A temporary file with the certificate; unlink and free it. */
-static char *identity_write(const struct identity *identity)
+static inline char *identity_write(const struct identity *identity)
 {
     char path[] = "/tmp/iotpush-test-XXXXXX";
     int fd = mkstemp(path);
@@ -75,7 +76,7 @@ static char *identity_write(const struct identity *identity)
     return strdup(path);
 }
 
-static SSL_CTX *identity_server_context(const struct identity *identity)
+static inline SSL_CTX *identity_server_context(const struct identity *identity)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 

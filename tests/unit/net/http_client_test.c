@@ -985,12 +985,18 @@ static void speak_tls(struct world *world, const struct tls_story *story)
     struct identity server = identity_new(&ca, story->names, story->is_expired ? -1 : 100);
     char *ca_file = identity_write(story->has_wrong_ca ? &other_ca : &ca);
     char *error = NULL;
-    SSL_CTX *context = tls_client_context_new(ca_file, &error);
+    SSL_CTX *context = tls_client_context_new(
+        &(struct tls_client_config){.ca_file = ca_file, .min_version = TLS1_2_VERSION}, &error);
 
     assert_non_null(context);
     world->server_tls = identity_server_context(&server);
     http_client_free(world->client);
-    new_client(world, tls_client_connect(context, str_of(story->host), story->host_is_address));
+    new_client(world, tls_client_connect(
+                          context, &(struct tls_peer){
+                                       .name = str_of(story->host),
+                                       .server_name = story->host_is_address
+                                                          ? STR_NONE
+                                                          : str_of(story->host)}));
     SSL_CTX_free(context);
     unlink(ca_file);
     free(ca_file);
@@ -1037,13 +1043,13 @@ static void tls_fails_with_another_ca(void **state)
     expect_tls_failure(
         *state,
         &(struct tls_story){.names = "DNS:a.example", .host = "a.example", .has_wrong_ca = true},
-        "unable to get local issuer certificate");
+        "unknown CA: unable to get local issuer certificate");
 }
 
 static void tls_fails_with_another_name(void **state)
 {
     expect_tls_failure(*state, &(struct tls_story){.names = "DNS:b.example", .host = "a.example"},
-                       "hostname mismatch");
+                       "name mismatch: hostname mismatch");
 }
 
 static void tls_fails_with_another_address(void **state)
@@ -1051,7 +1057,7 @@ static void tls_fails_with_another_address(void **state)
     expect_tls_failure(
         *state,
         &(struct tls_story){.names = "IP:127.0.0.2", .host = "127.0.0.1", .host_is_address = true},
-        "address mismatch");
+        "name mismatch: IP address mismatch");
 }
 
 static void tls_fails_with_an_expired_certificate(void **state)
@@ -1059,7 +1065,7 @@ static void tls_fails_with_an_expired_certificate(void **state)
     expect_tls_failure(
         *state,
         &(struct tls_story){.names = "DNS:a.example", .host = "a.example", .is_expired = true},
-        "certificate has expired");
+        "expired: certificate has expired");
 }
 
 static void tls_to_a_plain_port_fails(void **state)
@@ -1076,7 +1082,7 @@ static void tls_to_a_plain_port_fails(void **state)
     say(world->peers[0], "HTTP/1.1 400 Bad Request\r\n\r\n");
     wait_for(world, &world->closed_count, 1);
     assert_result(world, 0, HTTP_TLS_FAILED, 0);
-    assert_string_equal(world->reasons[0], "wrong version number");
+    assert_string_equal(world->reasons[0], "handshake: wrong version number");
 }
 
 static void tls_to_a_closed_port_is_a_failed_connection(void **state)

@@ -40,11 +40,24 @@ static int stop(void **state)
     return 0;
 }
 
+static SSL_CTX *context_for_file(const char *file, char **error)
+{
+    return tls_client_context_new(
+        &(struct tls_client_config){.ca_file = file, .min_version = TLS1_2_VERSION}, error);
+}
+
+/* As without a certificate entry. */
+static SSL *connect_to(SSL_CTX *context, struct str host, bool is_address)
+{
+    return tls_client_connect(
+        context, &(struct tls_peer){.name = host, .server_name = is_address ? STR_NONE : host});
+}
+
 static SSL_CTX *client_context(const struct identity *trusted)
 {
     char *file = identity_write(trusted);
     char *error = NULL;
-    SSL_CTX *context = tls_client_context_new(file, &error);
+    SSL_CTX *context = context_for_file(file, &error);
 
     if (!context)
         fail_msg("%s", error);
@@ -73,7 +86,7 @@ static void prepare(struct world *world, const struct identity *trusted, const c
 
     world->server = identity_new(&world->ca, names, 100);
     server_context = identity_server_context(&world->server);
-    world->client = tls_client_connect(context, str_of(host), is_address);
+    world->client = connect_to(context, str_of(host), is_address);
     assert_non_null(world->client);
     world->peer = SSL_new(server_context);
     SSL_CTX_free(context);
@@ -133,7 +146,8 @@ static void a_wildcard_for_part_of_a_label_is_refused(void **state)
 
     prepare(world, &world->ca, "DNS:x*.a.example", "xy.a.example", false);
     assert_false(shakes_hands(world));
-    assert_string_equal(tls_failure_reason(world->client, NULL), "hostname mismatch");
+    assert_string_equal(tls_failure_reason(world->client, NULL),
+                        "name mismatch: hostname mismatch");
 }
 
 static void another_name_is_refused(void **state)
@@ -142,7 +156,8 @@ static void another_name_is_refused(void **state)
 
     prepare(world, &world->ca, "DNS:a.example", "b.example", false);
     assert_false(shakes_hands(world));
-    assert_string_equal(tls_failure_reason(world->client, NULL), "hostname mismatch");
+    assert_string_equal(tls_failure_reason(world->client, NULL),
+                        "name mismatch: hostname mismatch");
 }
 
 static void an_unknown_authority_is_refused(void **state)
@@ -154,7 +169,7 @@ static void an_unknown_authority_is_refused(void **state)
     identity_clear(&other);
     assert_false(shakes_hands(world));
     assert_string_equal(tls_failure_reason(world->client, NULL),
-                        "unable to get local issuer certificate");
+                        "unknown CA: unable to get local issuer certificate");
 }
 
 static void the_servers_own_certificate_can_be_trusted_directly(void **state)
@@ -164,7 +179,7 @@ static void the_servers_own_certificate_can_be_trusted_directly(void **state)
     SSL_CTX *context = client_context(&leaf);
     SSL_CTX *server_context = identity_server_context(&leaf);
 
-    world->client = tls_client_connect(context, STR("a.example"), false);
+    world->client = connect_to(context, STR("a.example"), false);
     world->peer = SSL_new(server_context);
     world->server = leaf;
     SSL_CTX_free(context);
@@ -182,7 +197,7 @@ static void tls_1_1_is_refused(void **state)
     SSL_set_min_proto_version(world->peer, TLS1_VERSION);
     SSL_set_max_proto_version(world->peer, TLS1_1_VERSION);
     assert_false(shakes_hands(world));
-    assert_string_equal(tls_failure_reason(world->client, NULL), "handshake failed");
+    assert_string_equal(tls_failure_reason(world->client, NULL), "handshake: failed");
 }
 
 static void tls_1_2_is_accepted(void **state)
@@ -201,10 +216,9 @@ static void hosts_that_can_not_be_are_refused(void **state)
     char host[300];
 
     memset(host, 'a', sizeof(host));
-    assert_null(tls_client_connect(context, str_n(host, sizeof(host)), false));
-    assert_null(tls_client_connect(context, STR(""), false));
-    assert_null(tls_client_connect(context, str_n("a\0b", 3), false));
-    assert_null(tls_client_connect(context, STR("no.address"), true));
+    assert_null(connect_to(context, str_n(host, sizeof(host)), false));
+    assert_null(connect_to(context, STR(""), false));
+    assert_null(connect_to(context, str_n("a\0b", 3), false));
     SSL_CTX_free(context);
 }
 
@@ -213,7 +227,7 @@ static void a_missing_ca_file_is_named(void **state)
     char *error = NULL;
 
     (void)state;
-    assert_null(tls_client_context_new("/nowhere/ca.pem", &error));
+    assert_null(context_for_file("/nowhere/ca.pem", &error));
     assert_non_null(strstr(error, "/nowhere/ca.pem"));
     free(error);
 }
@@ -223,7 +237,7 @@ static void a_ca_file_without_certificates_is_named(void **state)
     char *error = NULL;
 
     (void)state;
-    assert_null(tls_client_context_new("/dev/null", &error));
+    assert_null(context_for_file("/dev/null", &error));
     assert_non_null(strstr(error, "/dev/null"));
     free(error);
 }
@@ -231,12 +245,129 @@ static void a_ca_file_without_certificates_is_named(void **state)
 static void without_a_ca_file_the_systems_authorities_count(void **state)
 {
     char *error = NULL;
-    SSL_CTX *context = tls_client_context_new("", &error);
+    SSL_CTX *context = context_for_file("", &error);
 
     (void)state;
     assert_non_null(context);
     assert_int_equal(SSL_CTX_get_verify_mode(context), SSL_VERIFY_PEER);
     SSL_CTX_free(context);
+}
+
+/* ---- certificate entries: anchors in memory, and their own rules of names ---- */
+
+struct entry {
+    const struct identity *anchor;
+    const char *name, *server_name;
+    bool ignores_anchor_expiry;
+};
+
+static void prepare_entry(struct world *world, const struct identity *server,
+                          const struct entry *entry)
+{
+    X509 *anchor = entry->anchor->certificate;
+    struct certificates anchors = {&anchor, 1};
+    char *error = NULL;
+    SSL_CTX *context = tls_client_context_new(
+        &(struct tls_client_config){.anchors = &anchors,
+                                    .min_version = TLS1_2_VERSION,
+                                    .ignores_anchor_expiry = entry->ignores_anchor_expiry},
+        &error);
+    SSL_CTX *server_context = identity_server_context(server);
+
+    assert_non_null(context);
+    world->client =
+        tls_client_connect(context, &(struct tls_peer){.name = str_of(entry->name),
+                                                       .server_name = str_of(entry->server_name),
+                                                       .takes_common_name = true});
+    assert_non_null(world->client);
+    world->peer = SSL_new(server_context);
+    SSL_CTX_free(context);
+    SSL_CTX_free(server_context);
+    connect_in_memory(world);
+}
+
+static const char *common_name_of(const struct identity *identity, char *out, int size)
+{
+    X509_NAME_get_text_by_NID(X509_get_subject_name(identity->certificate), NID_commonName, out,
+                              size);
+    return out;
+}
+
+static void any_name_is_accepted_when_none_is_expected(void **state)
+{
+    struct world *world = *state;
+
+    world->server = identity_new(&world->ca, "DNS:a.example", 100);
+    prepare_entry(world, &world->server, &(struct entry){.anchor = &world->ca});
+    assert_true(shakes_hands(world));
+    assert_null(SSL_get_servername(world->peer, TLSEXT_NAMETYPE_host_name));
+}
+
+static void the_common_name_counts_beside_alternative_names(void **state)
+{
+    struct world *world = *state;
+    char name[64];
+
+    world->server = identity_new(&world->ca, "DNS:a.example", 100);
+    prepare_entry(world, &world->server,
+                  &(struct entry){.anchor = &world->ca,
+                                  .name = common_name_of(&world->server, name, sizeof(name)),
+                                  .server_name = "c.example"});
+    assert_true(shakes_hands(world));
+    assert_string_equal(SSL_get_servername(world->peer, TLSEXT_NAMETYPE_host_name), "c.example");
+}
+
+static void an_entrys_other_name_is_refused(void **state)
+{
+    struct world *world = *state;
+
+    world->server = identity_new(&world->ca, "DNS:a.example,IP:192.0.2.1", 100);
+    prepare_entry(world, &world->server,
+                  &(struct entry){.anchor = &world->ca, .name = "192.0.2.2"});
+    assert_false(shakes_hands(world));
+    assert_string_equal(tls_failure_reason(world->client, NULL),
+                        "name mismatch: IP address mismatch");
+}
+
+static void an_expired_anchor_is_refused_unless_it_is_excused(void **state)
+{
+    struct world *world = *state;
+
+    identity_clear(&world->ca);
+    world->ca = identity_new(NULL, NULL, -1);
+    world->server = identity_new(&world->ca, "DNS:a.example", 100);
+    prepare_entry(world, &world->server,
+                  &(struct entry){.anchor = &world->ca, .name = "a.example"});
+    assert_false(shakes_hands(world));
+    assert_string_equal(tls_failure_reason(world->client, NULL),
+                        "expired: certificate has expired");
+
+    SSL_free(world->client);
+    SSL_free(world->peer);
+    prepare_entry(world, &world->server, &(struct entry){&world->ca, "a.example", NULL, true});
+    assert_true(shakes_hands(world));
+}
+
+static void an_expired_server_is_not_excused(void **state)
+{
+    struct world *world = *state;
+
+    world->server = identity_new(&world->ca, "DNS:a.example", -1);
+    prepare_entry(world, &world->server, &(struct entry){&world->ca, "a.example", NULL, true});
+    assert_false(shakes_hands(world));
+}
+
+static void another_authority_is_not_excused(void **state)
+{
+    struct world *world = *state;
+    struct identity other = identity_new(NULL, NULL, -1);
+
+    world->server = identity_new(&world->ca, "DNS:a.example", 100);
+    prepare_entry(world, &world->server, &(struct entry){&other, "a.example", NULL, true});
+    identity_clear(&other);
+    assert_false(shakes_hands(world));
+    assert_string_equal(tls_failure_reason(world->client, NULL),
+                        "unknown CA: unable to get local issuer certificate");
 }
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -257,6 +388,12 @@ int main(void)
         STORY(hosts_that_can_not_be_are_refused),
         STORY(a_missing_ca_file_is_named),
         STORY(a_ca_file_without_certificates_is_named),
+        STORY(any_name_is_accepted_when_none_is_expected),
+        STORY(the_common_name_counts_beside_alternative_names),
+        STORY(an_entrys_other_name_is_refused),
+        STORY(an_expired_anchor_is_refused_unless_it_is_excused),
+        STORY(an_expired_server_is_not_excused),
+        STORY(another_authority_is_not_excused),
         STORY(without_a_ca_file_the_systems_authorities_count),
     };
 
