@@ -3,6 +3,8 @@ Deliveries set aside in Redis: for callbacks that are invalid, paused, or slower
 order holds, nothing is lost, and what is given up by a limit is counted and can be seen.
 """
 
+import zlib
+
 import pytest
 
 from helpers.receiver import Hang
@@ -190,6 +192,65 @@ def test_a_message_expires_in_its_park_and_is_counted(quick, receiver):
     platform.wait_for_metric("dropped_total", 20, reason="expired")
     wait_until_nothing_is_left(platform)
     assert len(receiver.requests()) == 10
+
+
+def test_after_a_time_longer_than_the_cache_time_only_the_younger_ones_come(quick, receiver):
+    platform = quick(push__v1_cache_time="3s")
+    application = platform.application()
+    subscribe(application, receiver)
+    device = application.register_device()
+    make_invalid(platform, application, receiver, device)
+    for n in range(1, 10):
+        device.report({"n": n})
+    platform.wait_for_metric("dropped_total", 10, reason="expired")
+    failed = len(receiver.requests())
+    for n in range(10, 20):
+        device.report({"n": n})
+    platform.wait_for_metric("parked_events", 10)
+    receiver.answers(then=200)
+    probe(platform, receiver)
+    assert values(receiver.wait_for(failed + 10)[failed:]) == list(range(10, 20))
+    wait_until_nothing_is_left(platform)
+    assert platform.metric("dropped_total") == 10
+
+
+def register_elsewhere(application, devices):
+    """A device in a partition of its own: of one partition, the oldest is read first."""
+    def partition(device):
+        return zlib.crc32(device.id.encode()) % 64
+    others = {partition(device) for device in devices}
+    while True:
+        device = application.register_device()
+        if partition(device) not in others:
+            return device
+
+
+def test_a_long_outage_is_made_up_for_at_the_drain_rate_and_new_ones_come_last(quick, receiver):
+    platform = quick(push__drain_rate="300", push__v1_cache_time="2h", push__queue_events="100")
+    application = platform.application()
+    subscribe(application, receiver)
+    devices = [application.register_device() for _ in range(10)]
+    late = register_elsewhere(application, devices)
+    make_invalid(platform, application, receiver, devices[0])
+    for n in range(1, 1500):
+        devices[n % 10].report({"n": n})
+    platform.wait_for_metric("parked_events", 1500)
+    failed = len(receiver.requests())
+    receiver.answers(then=200)
+    probe(platform, receiver)
+    receiver.wait_for(failed + 100)
+    for n in range(20):
+        late.report({"n": n})
+    arrived = receiver.wait_for(failed + 1520, timeout=60)[failed:]
+    for i, device in enumerate(devices):
+        assert values(of(device, arrived)) == list(range(i, 1500, 10))
+    assert values(of(late, arrived)) == list(range(20))
+    first_late = next(i for i, r in enumerate(arrived) if r.json["deviceId"] == late.id)
+    assert first_late >= 1400  # among the last that are in memory together
+    # Five times the rate went out, so four of its seconds passed at least: one before each window.
+    times = [int(r.headers["X-Notify-Timestamp"]) for r in arrived]
+    assert times[-1] - times[0] >= 3
+    wait_until_nothing_is_left(platform)
 
 
 def test_beyond_the_limit_of_bytes_the_oldest_go(quick, receiver):
