@@ -391,6 +391,7 @@ other_tests = \
     tests/blackbox/pytest.ini \
     tests/blackbox/test_auth.py \
     tests/blackbox/test_bench.py \
+    tests/blackbox/test_certificates.py \
     tests/blackbox/test_cluster.py \
     tests/blackbox/test_cluster_faults.py \
     tests/blackbox/test_ctl.py \
