@@ -191,6 +191,8 @@ device_sources = \
 admin_sources = \
     src/admin/admin.c \
     src/admin/admin.h \
+    src/admin/answer.c \
+    src/admin/answer.h \
     src/admin/apps.c \
     src/admin/apps.h \
     src/admin/certificates.c \

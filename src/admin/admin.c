@@ -2,71 +2,16 @@
 
 #include "base/crypto.h"
 #include "base/metric.h"
+#include "admin/answer.h"
 #include "admin/apps.h"
 #include "admin/certificates.h"
 #include "admin/delivery.h"
 #include "admin/deployment.h"
 #include "admin/signing.h"
 
-/* ---- errors ---- */
-
-static const char *error_name(int status)
-{
-    switch (status) {
-    case 401:
-        return "unauthorized";
-    case 404:
-        return "not_found";
-    case 405:
-        return "method_not_allowed";
-    case 409:
-        return "conflict";
-    case 413:
-        return "too_large";
-    case 503:
-        return "unavailable";
-    default:
-        return status >= 500 ? "internal" : "bad_request";
-    }
-}
-
-static void write_error(struct json_writer *w, int status, const char *text)
-{
-    json_object(w);
-    json_member_text(w, "error_code", error_name(status));
-    json_member_text(w, "error_msg", text);
-    json_object_end(w);
-}
-
-void admin_fail(struct call *call, int status, const char *text)
-{
-    json_writer_reset(call_json(call));
-    write_error(call_json(call), status, text);
-    call_reply_json(call, status);
-}
-
-void admin_fail_error(struct call *call, enum error error)
-{
-    switch (error) {
-    case ERR_APP_NOT_FOUND:
-        admin_fail(call, 404, "no such application");
-        break;
-    case ERR_APP_HAS_DEVICES:
-        admin_fail(call, 409, "the application still has devices; delete them too with --cascade");
-        break;
-    default:
-        admin_fail(call, 503, "Redis does not answer");
-    }
-}
-
 static void refuse(struct json_writer *w, int status)
 {
-    write_error(w, status, status == 404 ? "no such path" : error_name(status));
-}
-
-struct admin_context *admin_context_of(const struct call *call)
-{
-    return call_api_context(call);
+    admin_write_error(w, status, status == 404 ? "no such path" : NULL);
 }
 
 /* What changes something is audited, and so is who was not let in. */
@@ -157,12 +102,15 @@ static const struct route status_routes[] = {
 };
 
 static const char *const prefixes[] = {"/", NULL};
-static const struct route *const all_tables[] = {health_routes, status_routes, admin_app_routes,
+static const struct route *const all_tables[] = {health_routes,
+                                                 status_routes,
+                                                 admin_app_routes,
                                                  admin_certificate_routes,
                                                  admin_deployment_routes,
                                                  admin_delivery_routes,
                                                  admin_deadletter_routes,
-                                                 admin_signing_routes, NULL};
+                                                 admin_signing_routes,
+                                                 NULL};
 static const struct route *const health_tables[] = {health_routes, NULL};
 
 struct http_api admin_socket_api = {

@@ -1,24 +1,11 @@
 #include "admin/apps.h"
 
-#include "base/clock.h"
+#include "admin/answer.h"
 #include "core/app.h"
 #include "core/device.h"
 
 #define LIST_MAX    10000
 #define DELETE_STEP 50
-
-static struct core *core_of(const struct call *call)
-{
-    return admin_context_of(call)->core;
-}
-
-static void write_time(struct json_writer *w, const char *key, int64_t time_ms)
-{
-    char text[CLOCK_COMPACT_SIZE];
-
-    clock_format_compact(time_ms, text);
-    json_member_text(w, key, text);
-}
 
 /* ---- listing ---- */
 
@@ -28,7 +15,7 @@ static void write_row(struct json_writer *w, const struct app_row *row)
     json_member_text(w, "appId", row->app->id);
     json_member_text(w, "name", row->app->name);
     json_member_text(w, "state", row->app->is_frozen ? "frozen" : "active");
-    write_time(w, "createTime", row->app->created_ms);
+    admin_write_time(w, "createTime", row->app->created_ms);
     json_member_i64(w, "devices", row->devices);
     json_member_i64(w, "subscriptions", row->subscriptions);
     json_object_end(w);
@@ -55,7 +42,7 @@ static void answer_list(enum error error, const struct app_row *rows, size_t cou
 
 static void list(struct call *call)
 {
-    app_list(core_of(call), LIST_MAX, answer_list, call);
+    app_list(admin_core_of(call), LIST_MAX, answer_list, call);
 }
 
 static void answer_one(enum error error, const struct app_row *rows, size_t count, void *arg)
@@ -72,7 +59,7 @@ static void answer_one(enum error error, const struct app_row *rows, size_t coun
 
 static void show(struct call *call)
 {
-    app_show(core_of(call), call_path_param(call, "appId"), answer_one, call);
+    app_show(admin_core_of(call), call_path_param(call, "appId"), answer_one, call);
 }
 
 /* ---- changing ---- */
@@ -98,7 +85,7 @@ static void answer_secret(enum error error, const struct app_secret *made, void 
     json_member_text(w, "secret", made->secret);
     if (creation->name.p) {
         json_member_str(w, "name", creation->name);
-        write_time(w, "createTime", made->created_ms);
+        admin_write_time(w, "createTime", made->created_ms);
     }
     json_object_end(w);
     call_add_header(call, "Cache-Control", "no-store");
@@ -117,7 +104,7 @@ static void create(struct call *call)
         !str_is_printable(creation->name))
         admin_fail(call, 400, "name: 1 to 256 printable characters are needed");
     else
-        app_create(core_of(call), creation->name, answer_secret, creation);
+        app_create(admin_core_of(call), creation->name, answer_secret, creation);
 }
 
 static void reset_secret(struct call *call)
@@ -125,7 +112,7 @@ static void reset_secret(struct call *call)
     struct creation *creation = arena_zalloc(call_arena(call), sizeof(*creation));
 
     creation->call = call;
-    app_reset_secret(core_of(call), call_path_param(call, "appId"), answer_secret, creation);
+    app_reset_secret(admin_core_of(call), call_path_param(call, "appId"), answer_secret, creation);
 }
 
 static void answer_done(enum error error, void *arg)
@@ -138,12 +125,12 @@ static void answer_done(enum error error, void *arg)
 
 static void freeze(struct call *call)
 {
-    app_set_frozen(core_of(call), call_path_param(call, "appId"), true, answer_done, call);
+    app_set_frozen(admin_core_of(call), call_path_param(call, "appId"), true, answer_done, call);
 }
 
 static void unfreeze(struct call *call)
 {
-    app_set_frozen(core_of(call), call_path_param(call, "appId"), false, answer_done, call);
+    app_set_frozen(admin_core_of(call), call_path_param(call, "appId"), false, answer_done, call);
 }
 
 /* ---- deleting, with its devices: some at a time, until none is left ---- */
@@ -164,8 +151,8 @@ static void cascade_end(struct cascade *cascade, enum error error)
     if (error)
         admin_fail_error(cascade->call, error);
     else
-        app_delete(core_of(cascade->call), call_path_param(cascade->call, "appId"), answer_done,
-                   cascade->call);
+        app_delete(admin_core_of(cascade->call), call_path_param(cascade->call, "appId"),
+                   answer_done, cascade->call);
 }
 
 static void device_gone(enum error error, void *arg)
@@ -213,8 +200,8 @@ static void devices_listed(enum error error, const struct str *ids, size_t count
         struct cascade_device *device = arena_alloc(cascade->arena, sizeof(*device));
 
         *device = (struct cascade_device){cascade, arena_str(cascade->arena, ids[i])};
-        device_delete(core_of(call), cascade->arena, call_path_param(call, "appId"), device->id,
-                      true, device_deleted, device);
+        device_delete(admin_core_of(call), cascade->arena, call_path_param(call, "appId"),
+                      device->id, true, device_deleted, device);
     }
 }
 
@@ -225,7 +212,7 @@ static void device_deleted(enum error error, void *arg)
     struct call *call = device->cascade->call;
 
     if (error == ERR_DEVICE_NOT_FOUND)
-        app_forget_device(core_of(call), call_path_param(call, "appId"), device->id,
+        app_forget_device(admin_core_of(call), call_path_param(call, "appId"), device->id,
                           forget_index_entry, device->cascade);
     else
         device_gone(error, device->cascade);
@@ -233,7 +220,7 @@ static void device_deleted(enum error error, void *arg)
 
 static void delete_devices(struct cascade *cascade)
 {
-    app_devices(core_of(cascade->call), call_path_param(cascade->call, "appId"), DELETE_STEP,
+    app_devices(admin_core_of(cascade->call), call_path_param(cascade->call, "appId"), DELETE_STEP,
                 devices_listed, cascade);
 }
 
@@ -245,7 +232,7 @@ static void delete_app(struct call *call)
         cascade->call = call;
         delete_devices(cascade);
     } else {
-        app_delete(core_of(call), call_path_param(call, "appId"), answer_done, call);
+        app_delete(admin_core_of(call), call_path_param(call, "appId"), answer_done, call);
     }
 }
 

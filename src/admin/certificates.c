@@ -1,6 +1,6 @@
 #include "admin/certificates.h"
 
-#include "admin/apps.h"
+#include "admin/answer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/app.h"
@@ -13,19 +13,6 @@
 #include <stdlib.h>
 
 #define DAY_MS (24LL * 3600 * 1000)
-
-static struct core *core_of(const struct call *call)
-{
-    return admin_context_of(call)->core;
-}
-
-static void write_time(struct json_writer *w, const char *key, int64_t time_ms)
-{
-    char text[CLOCK_COMPACT_SIZE];
-
-    clock_format_compact(time_ms, text);
-    json_member_text(w, key, text);
-}
 
 /* ---- what is to be said of certificates ---- */
 
@@ -43,7 +30,7 @@ static struct str expiry_warning(const struct call *call, int64_t expires_ms)
 
     if (left_ms < 0)
         return STR("expired");
-    if (left_ms >= core_of(call)->settings->certificate_warn_before_ms)
+    if (left_ms >= admin_core_of(call)->settings->certificate_warn_before_ms)
         return STR_NONE;
     return str_of(
         arena_printf(call_arena(call), "expires in %lld days", (long long)days_left(expires_ms)));
@@ -66,8 +53,8 @@ static void write_facts(struct call *call, const struct x509_facts *facts)
     json_member_str(w, "subject", facts->subject);
     json_member_str(w, "issuer", facts->issuer);
     json_member_text(w, "serial", facts->serial);
-    write_time(w, "notBefore", facts->not_before_ms);
-    write_time(w, "notAfter", facts->not_after_ms);
+    admin_write_time(w, "notBefore", facts->not_before_ms);
+    admin_write_time(w, "notAfter", facts->not_after_ms);
     json_member_i64(w, "daysLeft", days_left(facts->not_after_ms));
     json_member_text(w, "keyType", facts->key_type);
     json_member_i64(w, "keyBits", facts->key_bits);
@@ -190,7 +177,7 @@ static void write_rules(struct call *call, const struct certificate_entry *entry
     json_member_str(w, "app", app_id_of(call));
     json_member_str(w, "endpoint", entry->endpoint);
     json_member_i64(w, "count", entry->count);
-    write_time(w, "expires", entry->expires_ms);
+    admin_write_time(w, "expires", entry->expires_ms);
     json_member_i64(w, "daysLeft", days_left(entry->expires_ms));
     json_member_bool(w, "checkCn", entry->checks_cn);
     json_member_str(w, "cn", entry->cn);
@@ -199,7 +186,7 @@ static void write_rules(struct call *call, const struct certificate_entry *entry
     json_member_bool(w, "platformCertificate", entry->shows_platform_certificate);
     json_member_bool(w, "ignoreAnchorExpiry", entry->ignores_anchor_expiry);
     json_member_str(w, "version", entry->version);
-    write_time(w, "createTime", entry->created_ms);
+    admin_write_time(w, "createTime", entry->created_ms);
 }
 
 static void answer_entry(enum error error, struct subscriptions *subscriptions, void *arg)
@@ -251,7 +238,8 @@ static void entry_read(enum error error, enum certificate_state state,
     request->certificates = pem_read(entry->pem, &no_limits, &problem);
     free(problem);
     if (request->certificates)
-        subscriptions_read(core_of(request->call), app_id_of(request->call), answer_entry, request);
+        subscriptions_read(admin_core_of(request->call), app_id_of(request->call), answer_entry,
+                           request);
     else
         admin_fail(request->call, 500, "the stored certificates cannot be read");
 }
@@ -261,7 +249,7 @@ static void show(struct call *call)
     struct request *request = request_new(call);
 
     if (request)
-        certificate_read(core_of(call), app_id_of(call), request->entry.endpoint, STR(""),
+        certificate_read(admin_core_of(call), app_id_of(call), request->entry.endpoint, STR(""),
                          entry_read, request);
 }
 
@@ -331,7 +319,7 @@ static const char *read_file(const struct json *body, struct buf *file)
 
 static const char *read_certificates(struct request *request, struct str file)
 {
-    const struct core_settings *settings = core_of(request->call)->settings;
+    const struct core_settings *settings = admin_core_of(request->call)->settings;
     const struct pem_limits limits = {settings->certificate_max_bytes,
                                       settings->certificate_max_count};
     struct arena *arena = call_arena(request->call);
@@ -382,7 +370,7 @@ static void entry_stored(enum error error, void *arg)
     if (!entry->checks_cn && !entry->checks_name)
         log_warn("certificate", "app=%.*s endpoint=%.*s name_check=none", STR_ARG(app_id_of(call)),
                  STR_ARG(entry->endpoint));
-    subscriptions_read(core_of(call), app_id_of(call), answer_entry, request);
+    subscriptions_read(admin_core_of(call), app_id_of(call), answer_entry, request);
 }
 
 static void upload(struct call *call)
@@ -403,7 +391,7 @@ static void upload(struct call *call)
     if (problem)
         request_fail(request, 400, problem);
     else
-        certificate_put(core_of(call), call_arena(call), app_id_of(call), &request->entry,
+        certificate_put(admin_core_of(call), call_arena(call), app_id_of(call), &request->entry,
                         entry_stored, request);
 }
 
@@ -430,8 +418,8 @@ static void delete_entry(struct call *call)
     struct request *request = request_new(call);
 
     if (request)
-        certificate_delete(core_of(call), app_id_of(call), request->entry.endpoint, entry_deleted,
-                           request);
+        certificate_delete(admin_core_of(call), app_id_of(call), request->entry.endpoint,
+                           entry_deleted, request);
 }
 
 /* ---- listing ---- */
@@ -474,7 +462,7 @@ static void list_users_read(enum error error, struct subscriptions *subscription
         return;
     }
     request->subscriptions = subscriptions_hold(subscriptions);
-    certificate_list(core_of(call), app_id_of(call), answer_list, request);
+    certificate_list(admin_core_of(call), app_id_of(call), answer_list, request);
 }
 
 static void list_app_read(enum error error, const struct app *app, void *arg)
@@ -486,7 +474,7 @@ static void list_app_read(enum error error, const struct app *app, void *arg)
     if (error)
         admin_fail_error(call, error);
     else
-        subscriptions_read(core_of(call), app_id_of(call), list_users_read, request);
+        subscriptions_read(admin_core_of(call), app_id_of(call), list_users_read, request);
 }
 
 static void list(struct call *call)
@@ -494,7 +482,7 @@ static void list(struct call *call)
     struct request *request = arena_zalloc(call_arena(call), sizeof(*request));
 
     request->call = call;
-    app_read(core_of(call), app_id_of(call), list_app_read, request);
+    app_read(admin_core_of(call), app_id_of(call), list_app_read, request);
 }
 
 /* ---- our own ---- */

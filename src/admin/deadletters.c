@@ -1,14 +1,9 @@
-#include "admin/apps.h"
+#include "admin/answer.h"
 #include "admin/delivery.h"
 #include "base/clock.h"
 #include "core/deadletter.h"
 
 #define REPLAY_MAX 100 /* per request */
-
-static struct core *core_of(const struct call *call)
-{
-    return admin_context_of(call)->core;
-}
 
 /* "<ms>-<number>", as the stream has it */
 static bool is_letter_id(struct str id)
@@ -39,8 +34,7 @@ static void write_letter(struct json_writer *w, const struct deadletter *letter)
     json_object_end(w);
 }
 
-static void answer_list(enum error error, const struct deadletter *letters, size_t count,
-                        void *arg)
+static void answer_list(enum error error, const struct deadletter *letters, size_t count, void *arg)
 {
     struct call *call = arg;
     struct json_writer *w = call_json(call);
@@ -66,8 +60,8 @@ static void list_letters(struct call *call)
     if (after.len && !is_letter_id(after))
         admin_fail(call, 400, "after: not the id of a dead letter");
     else
-        deadletter_list(core_of(call), call_arena(call), after, DEADLETTER_PAGE_MAX, answer_list,
-                        call);
+        deadletter_list(admin_core_of(call), call_arena(call), after, DEADLETTER_PAGE_MAX,
+                        answer_list, call);
 }
 
 static void answer_count(struct call *call, enum error error, const char *name, size_t count)
@@ -103,14 +97,15 @@ static void replay_letters(struct call *call)
     const struct json *body = json_parse(call_arena(call), call_body(call), NULL);
     struct str id = json_get_str(body, "id");
 
-    if (!core_is_ready(core_of(call)))
+    if (!core_is_ready(admin_core_of(call)))
         admin_fail_error(call, ERR_INTERNAL);
     else if (!body || body->type != JSON_OBJECT || (json_get(body, "id") && !is_letter_id(id)))
         admin_fail(call, 400, "id: not the id of a dead letter");
     else if (id.p)
-        deadletter_replay(core_of(call), call_arena(call), &id, 1, answer_replay_one, call);
+        deadletter_replay(admin_core_of(call), call_arena(call), &id, 1, answer_replay_one, call);
     else
-        deadletter_replay(core_of(call), call_arena(call), NULL, REPLAY_MAX, answer_replay, call);
+        deadletter_replay(admin_core_of(call), call_arena(call), NULL, REPLAY_MAX, answer_replay,
+                          call);
 }
 
 static void answer_purge(enum error error, size_t count, void *arg)
@@ -120,7 +115,7 @@ static void answer_purge(enum error error, size_t count, void *arg)
 
 static void purge_letters(struct call *call)
 {
-    deadletter_purge(core_of(call), answer_purge, call);
+    deadletter_purge(admin_core_of(call), answer_purge, call);
 }
 
 const struct route admin_deadletter_routes[] = {

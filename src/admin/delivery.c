@@ -1,14 +1,9 @@
 #include "admin/delivery.h"
 
-#include "admin/apps.h"
+#include "admin/answer.h"
 #include "core/deployment.h"
 #include "core/subscription.h"
 #include "push/push.h"
-
-static struct core *core_of(const struct call *call)
-{
-    return admin_context_of(call)->core;
-}
 
 static struct push *push_of(const struct call *call)
 {
@@ -36,7 +31,7 @@ static bool read_which(struct call *call, struct which *which)
         admin_fail(call, 400, "app: not an application's id");
         return false;
     }
-    if (!core_is_ready(core_of(call))) {
+    if (!core_is_ready(admin_core_of(call))) {
         admin_fail_error(call, ERR_INTERNAL);
         return false;
     }
@@ -118,8 +113,8 @@ static void probe_endpoint(struct call *call)
     struct which which;
 
     if (read_which(call, &which))
-        push_probe_endpoints(push_of(call), call_arena(call), which.app_id, which.url,
-                             answer_probe, call);
+        push_probe_endpoints(push_of(call), call_arena(call), which.app_id, which.url, answer_probe,
+                             call);
 }
 
 static void answer_drop(enum error error, const struct push_endpoint *endpoints, size_t count,
@@ -172,7 +167,7 @@ static void switch_set(enum error error, void *arg)
     else if (error)
         admin_fail_error(call, error);
     else
-        deployment_read_switches(core_of(call), switches_known, call);
+        deployment_read_switches(admin_core_of(call), switches_known, call);
 }
 
 static void switch_delivery(struct call *call, bool is_paused)
@@ -180,7 +175,7 @@ static void switch_delivery(struct call *call, bool is_paused)
     struct which which = {STR_NONE, STR_NONE};
 
     if (call_body(call).len == 0 || read_which(call, &which))
-        deployment_set_paused(core_of(call), which.url, is_paused, switch_set, call);
+        deployment_set_paused(admin_core_of(call), which.url, is_paused, switch_set, call);
 }
 
 static void pause_delivery(struct call *call)

@@ -1,12 +1,7 @@
 #include "admin/deployment.h"
 
-#include "admin/apps.h"
+#include "admin/answer.h"
 #include "core/deployment.h"
-
-static struct core *core_of(const struct call *call)
-{
-    return admin_context_of(call)->core;
-}
 
 /* ---- who is alive, who owns what ---- */
 
@@ -38,7 +33,7 @@ static void answer_instances(enum error error, const struct deployment_instance 
 
 static void list_instances(struct call *call)
 {
-    deployment_instances(core_of(call), call_arena(call), answer_instances, call);
+    deployment_instances(admin_core_of(call), call_arena(call), answer_instances, call);
 }
 
 static void answer_partitions(enum error error, const struct deployment_partition *partitions,
@@ -69,8 +64,8 @@ static void answer_partitions(enum error error, const struct deployment_partitio
 
 static void list_partitions(struct call *call)
 {
-    if (core_is_ready(core_of(call)))
-        deployment_partitions(core_of(call), call_arena(call), answer_partitions, call);
+    if (core_is_ready(admin_core_of(call)))
+        deployment_partitions(admin_core_of(call), call_arena(call), answer_partitions, call);
     else
         admin_fail_error(call, ERR_INTERNAL);
 }

@@ -1,13 +1,8 @@
 #include "admin/signing.h"
 
-#include "admin/apps.h"
+#include "admin/answer.h"
 #include "base/clock.h"
 #include "core/signing.h"
-
-static struct core *core_of(const struct call *call)
-{
-    return admin_context_of(call)->core;
-}
 
 static void answer_key(enum error error, const struct signing_key *key, void *arg)
 {
@@ -46,17 +41,17 @@ static void answer_removed(enum error error, const struct signing_key *key, void
 
 static void show(struct call *call)
 {
-    signing_key_show(core_of(call), call_path_param(call, "appId"), answer_key, call);
+    signing_key_show(admin_core_of(call), call_path_param(call, "appId"), answer_key, call);
 }
 
 static void renew(struct call *call)
 {
-    signing_key_renew(core_of(call), call_path_param(call, "appId"), answer_key, call);
+    signing_key_renew(admin_core_of(call), call_path_param(call, "appId"), answer_key, call);
 }
 
 static void remove_key(struct call *call)
 {
-    signing_key_remove(core_of(call), call_path_param(call, "appId"), answer_removed, call);
+    signing_key_remove(admin_core_of(call), call_path_param(call, "appId"), answer_removed, call);
 }
 
 const struct route admin_signing_routes[] = {
