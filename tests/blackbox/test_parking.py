@@ -526,6 +526,27 @@ def test_instances_share_what_is_invalid_and_one_of_them_probes(two, receiver):
     wait_until(lambda: parked((first, second)) == 0, "the last acknowledgement")
 
 
+def test_instances_share_the_drain_rate(two, receiver):
+    first, second = two(push__drain_rate="200")
+    application = first.application()
+    subscribe(application, receiver)
+    devices = [application.register_device() for _ in range(40)]
+    receiver.answers(then=503)
+    for n in range(25):
+        for device in devices:
+            device.report({"n": n})
+    wait_until(lambda: parked((first, second)) == 1000, "parking at both")
+    failed = len(receiver.requests())
+    receiver.answers(then=200)
+    probe(first, receiver)
+    arrived = receiver.wait_for(failed + 1000, timeout=60)[failed:]
+    for device in devices:
+        assert values(of(device, arrived)) == list(range(25))
+    # 200 at once and 800 in four seconds; at 200 of each instance it would be 1.5.
+    times = sorted(int(r.headers["X-Notify-Timestamp"]) for r in arrived)
+    assert times[-1] - times[0] >= 3
+
+
 def test_what_a_killed_instance_had_parked_is_delivered_by_the_other(two, receiver):
     first, second = two()
     application = first.application()
