@@ -205,7 +205,7 @@ const struct setting settings_table[] = {
     {"push", "max_connections", SETTING_INT, AT(push.max_connections), "32", 1, 100000, NULL, true,
      "Connections per endpoint (scheme, host and port)", NULL},
     {"push", "connections", SETTING_INT, AT(push.connections), "4096", 1, 10000000, NULL, true,
-     "Connections to all endpoints together; deliveries wait for one above it", NULL},
+     "Connections to all endpoints together; above half of it an endpoint gets no second one", NULL},
     {"push", "idle_close", SETTING_TIME, AT(push.idle_close_ms), "55s", 10, DAY, NULL, true,
      "An idle connection to a callback is closed after this", NULL},
     {"push", "max_age", SETTING_TIME, AT(push.max_age_ms), "300s", 10, DAY, NULL, true,

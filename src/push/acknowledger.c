@@ -93,7 +93,6 @@ static void batch_answered(enum redis_status status, const redisReply *reply, vo
                       redis_reply_i64(redis_reply_at(reply, 1)));
     if (!TAILQ_EMPTY(&stream->done))
         make_dirty(push->acknowledger, stream);
-    reader_resume(push->reader);
     if (push->is_stopping)
         event_active(push->stop_check, EV_TIMEOUT, 0);
     free(batch);

@@ -150,13 +150,15 @@ struct target {
     size_t park_count;      /* of those that exist */
     size_t unread_parks;    /* of those with entries that are not in memory */
     size_t reads_under_way; /* of parks */
+    size_t unparking_count; /* entries that these reads may bring into memory */
     size_t unparked_count;  /* deliveries in memory that come from a park of this target */
     int64_t parked_bytes, parked_entries; /* in Redis, of all its parks */
 
     struct latency latency; /* from an event's storing to its 2xx */
     uint64_t delivered, dropped;
-    uint64_t delivered_before; /* the last look for slow ones */
-    bool is_full;              /* at that look: more than its share was in memory */
+    uint64_t delivered_before; /* at the last look for slow ones */
+    size_t pace;               /* delivered between the last two looks */
+    bool is_full;              /* at the last look: more than its limit was in memory */
     UT_hash_handle hh;
     const char *url; /* points into key */
     char *path;      /* request target */
@@ -189,7 +191,8 @@ struct push {
     struct switched *paused;   /* hash: callback URLs that an operator paused */
     struct event *sweep;       /* timer: age, idle targets, subscriptions that changed elsewhere */
     size_t event_count, event_bytes, queued_count, in_flight_count;
-    size_t busy_targets; /* with deliveries in memory */
+    size_t unparking_count; /* parked entries asked for and not here yet */
+    size_t busy_targets;    /* with deliveries in memory, or asked for */
     int64_t parked_bytes, parked_entries;
     size_t breaker_counts[BREAKER_STATES];
     uint64_t shared_changes; /* of breakers, written from here */
@@ -261,7 +264,8 @@ struct reader *reader_new(struct push *push, struct redis *redis);
 void reader_free(struct reader *reader);
 void reader_start(struct reader *reader); /* all owned partitions are read from their start again */
 void reader_stop(struct reader *reader);
-void reader_resume(struct reader *reader); /* there is room in the window, or another partition */
+void reader_resume(struct reader *reader); /* not paused any more, or another partition */
+void reader_room_grew(struct reader *reader); /* an event left memory */
 int64_t reader_oldest_event_ms(const struct push *push); /* 0: none in memory */
 
 /* acknowledger.c: from memory and the streams out */
@@ -313,6 +317,9 @@ void target_wake(struct target *target); /* something may be sendable, or unpark
 struct lane *target_take_lane(struct target *target);
 /* Deliveries that it may have in memory for long; more are parked. */
 size_t target_queue_limit(const struct target *target);
+/* Deliveries that may come back into memory; never more than that. */
+size_t target_unpark_limit(const struct target *target);
+void target_unparking(struct target *target, size_t more, size_t less); /* entries asked for */
 void target_note_state(struct target *target, enum breaker_state before);
 bool target_is_settled(const struct target *target); /* nothing parked is left to be sent first */
 /* After it became invalid or was paused: what waits in memory is parked. */

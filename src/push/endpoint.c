@@ -27,6 +27,7 @@
 #include <stdlib.h>
 
 #define OWN_FAULT_PAUSE_MS 500
+#define LAST_IDLE_MS       1000 /* an endpoint's last connection is not given away before that */
 
 struct connection {
     struct endpoint *endpoint;
@@ -61,8 +62,9 @@ struct endpoint {
     struct connection_list idle, busy;
     struct attempt_list attempts;
     size_t connection_count, attempt_count;
+    size_t unconnected_count; /* attempts that will need a connection */
     struct target_list queue;
-    bool is_starved; /* waits for one of all connections */
+    bool is_starved; /* has no connection, and waits for one of all */
     TAILQ_ENTRY(endpoint) in_starved;
     struct event *pump; /* one deferred look at the queue, however many asked for it */
     UT_hash_handle hh;
@@ -75,7 +77,7 @@ struct endpoints {
     struct push *push;
     struct endpoint *table;
     struct endpoint_list starved;
-    size_t connection_count;
+    size_t connection_count, unconnected_count;
 };
 
 /* ---- endpoints ---- */
@@ -155,8 +157,25 @@ static void connection_free(struct connection *connection)
     }
 }
 
+static void count_unconnected(struct endpoint *endpoint, bool is_one_more)
+{
+    size_t change = is_one_more ? 1 : (size_t)-1;
+
+    endpoint->unconnected_count += change;
+    endpoint->all->unconnected_count += change;
+}
+
+static void set_connection(struct attempt *attempt, struct connection *connection)
+{
+    if (!attempt->connection != !connection)
+        count_unconnected(attempt->endpoint, !connection);
+    attempt->connection = connection;
+}
+
 static void attempt_free(struct attempt *attempt)
 {
+    if (!attempt->connection)
+        count_unconnected(attempt->endpoint, false);
     TAILQ_REMOVE(&attempt->endpoint->attempts, attempt, link);
     attempt->endpoint->attempt_count--;
     if (attempt->query)
@@ -240,7 +259,7 @@ static void posted(const struct http_result *result, void *arg)
     struct attempt *attempt = arg;
     struct delivery *head = TAILQ_FIRST(&attempt->lane->deliveries);
 
-    attempt->connection = NULL; /* it reports idle or closed by itself */
+    set_connection(attempt, NULL); /* it reports idle or closed by itself */
     if (result->outcome == HTTP_OWN_FAULT) {
         postpone(attempt, OWN_FAULT_PAUSE_MS);
         return;
@@ -364,7 +383,7 @@ static void connect_to(struct attempt *attempt, const struct sockaddr *address)
         trust_ask(endpoint->trust);
         return;
     }
-    attempt->connection = connection_new(endpoint, address, ssl);
+    set_connection(attempt, connection_new(endpoint, address, ssl));
     if (attempt->connection)
         post(attempt);
     else
@@ -482,9 +501,10 @@ static void attempt_start(struct endpoint *endpoint, struct target *target, stru
     attempt->deadline_ms = attempt->started_ms + target->push->settings->timeout_ms;
     TAILQ_INSERT_TAIL(&endpoint->attempts, attempt, link);
     endpoint->attempt_count++;
+    count_unconnected(endpoint, true);
     head->attempts++;
     if (!head->needs_fresh_connection)
-        attempt->connection = take_idle(endpoint);
+        set_connection(attempt, take_idle(endpoint));
     if (attempt->connection)
         post(attempt);
     else
@@ -494,23 +514,32 @@ static void attempt_start(struct endpoint *endpoint, struct target *target, stru
 
 /* ---- the queue ---- */
 
+/* While half of all are free, as many as the settings say. The other half is for those that have none
+ * yet: endpoints that hang must leave some to the others. */
+static size_t connection_limit(const struct endpoint *endpoint)
+{
+    const struct endpoints *all = endpoint->all;
+    const struct push_settings *settings = all->push->settings;
+    size_t used = all->connection_count + all->unconnected_count;
+
+    return (int64_t)used * 2 < settings->connections ? (size_t)settings->max_connections : 1;
+}
+
 static bool has_room(struct endpoint *endpoint)
 {
-    const struct push_settings *settings = endpoint->all->push->settings;
-    size_t used = endpoint->connection_count;
-    struct attempt *attempt;
+    struct endpoints *all = endpoint->all;
+    size_t used = endpoint->connection_count + endpoint->unconnected_count;
 
     if (!TAILQ_EMPTY(&endpoint->idle))
         return true;
-    TAILQ_FOREACH (attempt, &endpoint->attempts, link)
-        used += attempt->connection == NULL; /* will need one */
-    if ((int64_t)used >= settings->max_connections)
-        return false;
-    if ((int64_t)endpoint->all->connection_count < settings->connections)
+    if (used >= connection_limit(endpoint))
+        return false; /* one of its own comes back */
+    if ((int64_t)(all->connection_count + all->unconnected_count) <
+        all->push->settings->connections)
         return true;
-    if (!endpoint->is_starved) {
+    if (used == 0 && !endpoint->is_starved) {
         endpoint->is_starved = true;
-        TAILQ_INSERT_TAIL(&endpoint->all->starved, endpoint, in_starved);
+        TAILQ_INSERT_TAIL(&all->starved, endpoint, in_starved);
     }
     return false;
 }
@@ -551,15 +580,24 @@ static void close_idle(struct endpoint *endpoint, int64_t now_ms)
     }
 }
 
+static bool can_spare_one(const struct endpoint *endpoint, int64_t now_ms)
+{
+    const struct connection *idle = TAILQ_FIRST(&endpoint->idle);
+
+    return idle && TAILQ_EMPTY(&endpoint->queue) &&
+           (endpoint->connection_count > 1 ||
+            now_ms - http_client_idle_since(idle->client) >= LAST_IDLE_MS);
+}
+
 /* Endpoints that wait for a connection get those that others leave idle. */
-static void close_idle_for_starved(struct endpoints *endpoints)
+static void close_idle_for_starved(struct endpoints *endpoints, int64_t now_ms)
 {
     struct endpoint *endpoint, *next;
 
     HASH_ITER (hh, endpoints->table, endpoint, next) {
         if (TAILQ_EMPTY(&endpoints->starved))
             return;
-        if (TAILQ_EMPTY(&endpoint->queue) && !TAILQ_EMPTY(&endpoint->idle))
+        if (can_spare_one(endpoint, now_ms))
             connection_free(TAILQ_FIRST(&endpoint->idle));
     }
 }
@@ -576,7 +614,7 @@ void endpoints_sweep(struct endpoints *endpoints)
         if (endpoint->is_to_be_probed)
             probe_targets(endpoint);
     }
-    close_idle_for_starved(endpoints);
+    close_idle_for_starved(endpoints, now_ms);
 }
 
 size_t endpoints_connection_count(const struct endpoints *endpoints)

@@ -422,7 +422,7 @@ bool park_may_cancel_writes(const struct park *park)
 
     return park->batches == 0 && !target_holds_back(target) &&
            (target->breaker.state != BREAKER_DRAIN || target->unread_parks == 1) &&
-           target->delivery_count + park->write_count < target_queue_limit(target);
+           target->delivery_count + park->write_count < target_unpark_limit(target);
 }
 
 void park_cancel_writes(struct park *park)

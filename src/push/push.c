@@ -47,6 +47,7 @@ static void sweep(evutil_socket_t fd, short what, void *arg)
     metric_set(M_PARKED_EVENTS, (double)push->parked_entries, NULL);
     metric_set(M_PARKED_BYTES, (double)push->parked_bytes, NULL);
     metric_set(M_PUSH_IN_FLIGHT, (double)push->in_flight_count, NULL);
+    metric_set(M_PUSH_CONNECTIONS, (double)endpoints_connection_count(push->endpoints), NULL);
     metric_set(M_DELIVERIES_QUEUED, (double)(push->queued_count - push->in_flight_count), NULL);
     for (int state = 0; state < BREAKER_STATES; state++)
         metric_set(M_ENDPOINTS, (double)push->breaker_counts[state],

@@ -187,11 +187,18 @@ static void read_more(struct reader *reader)
 
 void reader_resume(struct reader *reader)
 {
+    read_more(reader);
+}
+
+/* Not here and now: the event may be one of many that leave. */
+void reader_room_grew(struct reader *reader)
+{
     const struct push *push = reader->push;
 
-    if ((int64_t)push->event_count * 2 < push->settings->window_events &&
+    if (reader->is_running && !reader->is_reading &&
+        (int64_t)push->event_count * 2 < push->settings->window_events &&
         (int64_t)push->event_bytes * 2 < push->settings->window_bytes)
-        read_more(reader);
+        event_active(reader->retry, EV_TIMEOUT, 0);
 }
 
 void reader_start(struct reader *reader)

@@ -81,6 +81,7 @@ void event_free_memory(struct push_event *event)
         HASH_DEL(event->stream->events, event);
     event->push->event_count--;
     event->push->event_bytes -= event->bytes;
+    reader_room_grew(event->push->reader);
     free(event);
     owner_partition_emptied(partition);
 }

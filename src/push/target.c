@@ -14,7 +14,6 @@
 #define LEASE_DOUBT_MS 200
 #define IDLE_KEEP_MS   60000 /* a target without deliveries is forgotten after this */
 #define SLOW_SWEEPS    8     /* a queue that takes longer than this is a slow one's */
-#define QUEUE_MIN      4     /* deliveries that any target may have in memory */
 
 /* ---- life ---- */
 
@@ -110,11 +109,25 @@ static bool is_unparked(const struct target *target, const struct delivery *deli
     return park && park->target == target;
 }
 
+static bool is_busy(const struct target *target)
+{
+    return target->delivery_count > 0 || target->unparking_count > 0;
+}
+
+void target_unparking(struct target *target, size_t more, size_t less)
+{
+    target->push->busy_targets -= is_busy(target);
+    target->push->unparking_count += more - less;
+    target->unparking_count += more - less;
+    target->push->busy_targets += is_busy(target);
+}
+
 void target_attach(struct target *target, struct delivery *delivery)
 {
     TAILQ_INSERT_TAIL(&target->deliveries, delivery, in_target);
-    if (target->delivery_count++ == 0)
-        target->push->busy_targets++;
+    target->push->busy_targets -= is_busy(target);
+    target->delivery_count++;
+    target->push->busy_targets += is_busy(target);
     target->push->queued_count++;
     target->unparked_count += is_unparked(target, delivery);
 }
@@ -122,33 +135,47 @@ void target_attach(struct target *target, struct delivery *delivery)
 void target_detach(struct target *target, struct delivery *delivery)
 {
     TAILQ_REMOVE(&target->deliveries, delivery, in_target);
-    if (--target->delivery_count == 0) {
-        target->push->busy_targets--;
+    target->push->busy_targets -= is_busy(target);
+    if (--target->delivery_count == 0)
         target->idle_since_ms = clock_tick_ms();
-    }
+    target->push->busy_targets += is_busy(target);
     target->push->queued_count--;
     target->unparked_count -= is_unparked(target, delivery);
 }
 
 /* ---- limits ---- */
 
-/* While there is plenty of room, as many as the settings say; then a fair share of a quarter of the
- * window, so that slow targets don't keep what the others need (the reader goes on below a half). */
+/* A fair share of a quarter of the window, so that slow targets don't keep what the others need (the
+ * reader goes on below a half). */
+static size_t fair_share(const struct target *target)
+{
+    const struct push *push = target->push;
+    size_t most = (size_t)push->settings->queue_events;
+    size_t targets = push->busy_targets + !is_busy(target);
+    size_t share = (size_t)push->settings->window_events / 4 / targets;
+
+    return share < 1 ? 1 : share < most ? share : most;
+}
+
+/* While there is plenty of room, as many as the settings say. */
 size_t target_queue_limit(const struct target *target)
 {
     const struct push *push = target->push;
     const struct push_settings *settings = push->settings;
-    size_t most = (size_t)settings->queue_events;
-    size_t share = (size_t)settings->window_events / 4;
 
     if ((int64_t)push->event_count * 4 < settings->window_events &&
         (int64_t)push->event_bytes * 4 < settings->window_bytes)
-        return most;
-    if (push->busy_targets > 0)
-        share /= push->busy_targets;
-    if (share < QUEUE_MIN)
-        share = QUEUE_MIN;
-    return share < most ? share : most;
+        return (size_t)settings->queue_events;
+    return fair_share(target);
+}
+
+/* What is taken out must have a place when room gets scarce, or it would go back and forth; but a
+ * fast one may have what it sends in a moment. */
+size_t target_unpark_limit(const struct target *target)
+{
+    size_t share = fair_share(target);
+
+    return target->pace > share ? target->pace : share;
 }
 
 /* ---- breaker ---- */
@@ -338,12 +365,12 @@ static void drop_expired(struct target *target)
  * may fill the window with its backlog, which costs the others that moment at most. */
 static void park_if_slow(struct target *target)
 {
-    uint64_t delivered = target->delivered - target->delivered_before;
     bool was_full = target->is_full;
 
+    target->pace = (size_t)(target->delivered - target->delivered_before);
     target->delivered_before = target->delivered;
     target->is_full = target->delivery_count > target_queue_limit(target);
-    if (target->is_full && was_full && target->delivery_count > delivered * SLOW_SWEEPS)
+    if (target->is_full && was_full && target->delivery_count > target->pace * SLOW_SWEEPS)
         target_park_all(target);
 }
 

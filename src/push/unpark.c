@@ -145,6 +145,7 @@ static void entries_read(enum redis_status status, const redisReply *reply, void
 
     park->is_reading = false;
     target->reads_under_way--;
+    target_unparking(target, 0, read->take);
     if (status == REDIS_DONE && park->resets == read->resets && reply->type == REDIS_REPLY_ARRAY) {
         take_entries(read, reply);
         target_wake(target);
@@ -198,6 +199,7 @@ static void read_park(struct park *park, const struct park_read *wanted)
     read->resets = park->resets;
     park->is_reading = true;
     park->target->reads_under_way++;
+    target_unparking(park->target, read->take, 0);
     if (park->entries > 0)
         send_read(read);
     else
@@ -246,14 +248,14 @@ static size_t room(const struct target *target)
 {
     const struct push *push = target->push;
     const struct push_settings *settings = push->settings;
-    size_t window = target_queue_limit(target);
+    size_t window = target_unpark_limit(target);
     size_t count;
 
     if (window > TARGET_WINDOW)
         window = TARGET_WINDOW;
-    count = window < READ_COUNT ? window : READ_COUNT;
-    if (target->delivery_count + (target->reads_under_way + 1) * count > window ||
-        (int64_t)push->event_count * 2 >= settings->window_events ||
+    count = window < READ_COUNT ? (window + 1) / 2 : READ_COUNT;
+    if (target->delivery_count + target->unparking_count + count > window ||
+        (int64_t)(push->event_count + push->unparking_count + count) * 2 > settings->window_events ||
         (int64_t)push->event_bytes * 2 >= settings->window_bytes)
         return 0;
     return count;

@@ -87,6 +87,63 @@ def test_a_callback_that_hangs_leaves_the_window_to_the_others(start_platform, r
     platform.wait_for_metric("parked_events", 170)
 
 
+def make_hang(platform, receiver, count, devices_each=1):
+    """Applications whose callbacks take requests and never answer, each at a path of its own, -> their
+    devices."""
+    devices = []
+    for i in range(count):
+        application = platform.application(f"hanging-{i}")
+        receiver.answers(then=Hang(), path=f"/hang/{i}")
+        subscribe(application, receiver, f"/hang/{i}")
+        devices += [application.register_device() for _ in range(devices_each)]
+    return devices
+
+
+def test_many_callbacks_that_hang_leave_the_window_to_the_others(start_platform, start_receiver):
+    window = 100
+    platform = start_platform(push__window_events=str(window), push__timeout="700ms",
+                              push__retry_first="5ms", push__retry_max="10ms",
+                              push__fail_limit="1000000", push__max_connections="100")
+    good = start_receiver()
+    application = platform.application()
+    subscribe(application, good)
+    device = application.register_device()
+    hanging = make_hang(platform, start_receiver(), 30)
+    for n in range(20):
+        for one in hanging:
+            one.report({"n": n})
+        device.report({"n": n})
+    platform.wait_for_metric("parked_events", 20 * 30 - window)
+    most = []
+
+    def has_tried_often():
+        most.append(platform.metric("events_pending"))
+        return platform.metric("push_requests_total", result="fail") >= 5 * 30
+    wait_until(has_tried_often, "some attempts", 20)
+    # Attempts that fail let nothing into memory that has no place there.
+    assert max(most) <= window
+    for n in range(20, 40):
+        device.report({"n": n})
+    assert values(good.wait_for(40)) == list(range(40))
+
+
+def test_callbacks_that_hang_leave_connections_to_the_others(start_platform, start_receiver):
+    platform = start_platform(push__connections="16", push__timeout="1h")
+    receivers = [start_receiver() for _ in range(5)]
+    for i, receiver in enumerate(receivers):
+        for one in make_hang(platform, receiver, 1, devices_each=10):
+            one.report({"n": 0})
+    wait_until(lambda: all(r.requests() for r in receivers), "a connection to each")
+    good = start_receiver()
+    application = platform.application()
+    subscribe(application, good)
+    device = application.register_device()
+    for n in range(20):
+        device.report({"n": n})
+    assert values(good.wait_for(20)) == list(range(20))
+    assert platform.metric("push_connections") <= 16
+
+
 def test_a_callback_that_is_caught_up_with_needs_no_park_any_more(quick, receiver):
     platform = quick(push__queue_events="2")
     application = platform.application()
