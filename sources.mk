@@ -159,6 +159,8 @@ push_sources = \
     src/push/owner.c \
     src/push/park.c \
     src/push/park.h \
+    src/push/pool.c \
+    src/push/pool.h \
     src/push/push.c \
     src/push/push.h \
     src/push/reader.c \

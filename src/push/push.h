@@ -1,7 +1,7 @@
 /*
  * From the event streams to callbacks: reading the partitions' streams, matching subscriptions,
  * rendering, sending, retrying, acknowledging. The parts: owner (partitions), dispatch (match and
- * render), endpoint (connections), target (breaker and queues of one callback URL).
+ * render), endpoint and pool (connections), target (breaker and queues of one callback URL).
  */
 #ifndef PUSH_PUSH_H
 #define PUSH_PUSH_H
