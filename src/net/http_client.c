@@ -14,6 +14,7 @@
  */
 #include "net/http_client.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/http_answer.h"
@@ -29,8 +30,11 @@
 #include <event2/event_struct.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
+#include <event2/keyvalq_struct.h>
 #include <openssl/err.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
 
 enum state {
     STATE_IDLE,     /* also before the first request */
@@ -46,7 +50,7 @@ struct http_client {
     struct evhttp_connection *connection; /* NULL: given up */
     struct bufferevent *bev;              /* the connection's */
     SSL *ssl;                             /* bev's; NULL = plain */
-    char *authority, *user_agent;
+    char *constant_lines; /* of each request's head: "<authority>CRLF User-Agent: ..." */
     int64_t connect_timeout_ms, discard_time_ms;
     size_t max_input_bytes, max_header_bytes;
     void (*idle)(struct http_client *client, void *arg);
@@ -96,8 +100,7 @@ static void destroy(struct http_client *client)
     event_del(&client->timer);
     event_del(&client->kick);
     drop_connection(client);
-    free(client->authority);
-    free(client->user_agent);
+    free(client->constant_lines);
     free(client);
 }
 
@@ -434,13 +437,33 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
 
 /* New clients */
 
+static void add_line(struct buf *lines, const char *name, const char *value)
+{
+    if (strpbrk(value, "\r\n"))
+        return; /* would be more than its line */
+    buf_add(lines, "\r\n", 2);
+    buf_add_text(lines, name);
+    buf_add(lines, ": ", 2);
+    buf_add_text(lines, value);
+}
+
+static char *constant_lines(const struct http_client_config *config)
+{
+    struct buf lines = {0};
+
+    buf_add_text(&lines, config->authority);
+    add_line(&lines, "User-Agent", config->user_agent);
+    add_line(&lines, "Content-Type", "application/json");
+    add_line(&lines, "Connection", "keep-alive");
+    return buf_take(&lines);
+}
+
 struct http_client *http_client_new(const struct http_client_config *config)
 {
     struct http_client *client = xcalloc(1, sizeof(*client));
 
     client->ssl = config->ssl;
-    client->authority = xstrdup(config->authority);
-    client->user_agent = xstrdup(config->user_agent);
+    client->constant_lines = constant_lines(config);
     client->connect_timeout_ms = config->connect_timeout_ms;
     client->discard_time_ms = config->discard_time_ms;
     client->max_header_bytes = (size_t)config->max_response_header_bytes;
@@ -464,22 +487,32 @@ struct http_client *http_client_new(const struct http_client_config *config)
 
 /* Sending */
 
+/* evhttp allocates three times for each line it is given, and prints it; with nine lines that was
+ * an eighth of what a push costs. So all our lines go as one, the others in the value of the first:
+ * Host, for which evhttp looks. It frees key and value. */
+static void add_head(struct evkeyvalq *out, const struct http_client *client,
+                     const struct http_header *headers, size_t header_count)
+{
+    struct evkeyval *line = xcalloc(1, sizeof(*line));
+    struct buf lines = {0};
+
+    buf_add_text(&lines, client->constant_lines);
+    for (size_t i = 0; i < header_count; i++)
+        add_line(&lines, headers[i].name, headers[i].value);
+    line->key = xstrdup("Host");
+    line->value = buf_take(&lines);
+    TAILQ_INSERT_TAIL(out, line, next);
+}
+
 static struct evhttp_request *new_request(struct http_client *client,
                                           const struct http_header *headers, size_t header_count,
                                           struct str body)
 {
     struct evhttp_request *request = evhttp_request_new(on_complete, client);
-    struct evkeyvalq *out;
 
     if (!request)
         abort();
-    out = evhttp_request_get_output_headers(request);
-    evhttp_add_header(out, "Host", client->authority);
-    evhttp_add_header(out, "User-Agent", client->user_agent);
-    evhttp_add_header(out, "Content-Type", "application/json");
-    evhttp_add_header(out, "Connection", "keep-alive");
-    for (size_t i = 0; i < header_count; i++)
-        evhttp_add_header(out, headers[i].name, headers[i].value);
+    add_head(evhttp_request_get_output_headers(request), client, headers, header_count);
     if (body.len > 0)
         evbuffer_add(evhttp_request_get_output_buffer(request), body.p, body.len);
     evhttp_request_set_header_cb(request, on_header);
