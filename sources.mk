@@ -179,6 +179,8 @@ push_sources = \
 api_sources =
 
 api_v1_sources = \
+    src/api/v1/device_object.c \
+    src/api/v1/device_object.h \
     src/api/v1/devices.c \
     src/api/v1/registration.c \
     src/api/v1/security.c \

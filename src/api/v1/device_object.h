@@ -1,0 +1,13 @@
+/* The Device object that queries of one and of many devices answer with. */
+#ifndef API_V1_DEVICE_OBJECT_H
+#define API_V1_DEVICE_OBJECT_H
+
+#include "base/json.h"
+#include "core/device.h"
+
+/* One object. The imsi is shown when it was selected; has_old_status_set: INACTIVE is shown as
+ * OFFLINE. */
+void v1_write_device(struct json_writer *w, const struct device *device, bool with_imsi,
+                     bool has_old_status_set);
+
+#endif
