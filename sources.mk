@@ -128,6 +128,8 @@ core_sources = \
     src/core/event.c \
     src/core/event.h \
     src/core/events.def \
+    src/core/history.c \
+    src/core/history.h \
     src/core/node.c \
     src/core/node.h \
     src/core/partition.c \
@@ -182,6 +184,9 @@ api_v1_sources = \
     src/api/v1/device_object.c \
     src/api/v1/device_object.h \
     src/api/v1/devices.c \
+    src/api/v1/history.c \
+    src/api/v1/history_query.c \
+    src/api/v1/history_query.h \
     src/api/v1/registration.c \
     src/api/v1/security.c \
     src/api/v1/subscriptions.c \

@@ -107,6 +107,17 @@ const struct setting settings_table[] = {
     {"device", "old_status_set", SETTING_BOOL, AT(core.has_old_status_set), "on", 0, 0, NULL, true,
      "Say OFFLINE with NOT_ACTIVE of devices that never connected; off: INACTIVE", NULL},
 
+    {"history", "max_entries", SETTING_INT, AT(core.history_entries), "1000", 0, 1000000, NULL, true,
+     "Reports kept per device, about; 0: none", NULL},
+    {"history", "max_bytes", SETTING_SIZE, AT(core.history_bytes), "4m", 1 * KIB, 1024 * MIB, NULL, true,
+     "Bytes of reports kept per device: a report of so many bytes leaves room for as many as fit", NULL},
+    {"history", "max_age", SETTING_TIME, AT(core.history_age_ms), "7d", SECOND, 3650 * DAY, NULL, true,
+     "How long reports and desired values are kept; a device's dataAgingTime goes before it for its reports", NULL},
+    {"history", "gateway_devices", SETTING_INT, AT(core.history_gateway_devices), "100", 0, 10000, NULL, true,
+     "Devices behind a gateway whose history can be read together; with more 100216, and one has to be named", NULL},
+    {"history", "answer_bytes", SETTING_SIZE, AT(core.history_answer_bytes), "16m", 1 * KIB, 1024 * MIB, NULL, true,
+     "Largest answer with history; a page that has more ends early", NULL},
+
     {"limits", "header_bytes", SETTING_SIZE, AT(limits.header_bytes), "16k", 1 * KIB, 1 * MIB, NULL, true,
      "Largest head of a request; more: 431", NULL},
     {"limits", "body_bytes", SETTING_SIZE, AT(limits.body_bytes), "1m", 1 * KIB, 1024 * MIB, NULL, true,

@@ -30,6 +30,10 @@ struct core_settings {
     int64_t shadow_properties;                        /* reported properties kept per device */
     int64_t sign_time_tolerance_ms;                   /* sign_type 1 of device-auth */
     bool has_old_status_set;                          /* OFFLINE/NOT_ACTIVE instead of INACTIVE */
+    /* [history] */
+    int64_t history_entries, history_bytes, history_age_ms; /* per device */
+    int64_t history_gateway_devices;                        /* read together */
+    int64_t history_answer_bytes;
     /* [subscription] */
     int same_type;                  /* enum subscription_same_type */
     int64_t urls_per_app;           /* fanout */

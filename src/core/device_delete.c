@@ -95,17 +95,20 @@ static void record_deleted(enum redis_status status, const redisReply *reply, vo
 static void delete_record(struct deletion *deletion, struct str id)
 {
     uint32_t partition = partition_of(deletion->core, id);
-    struct key device, shadow, children, events, timers;
+    struct key device, shadow, children, events, timers, history, desired, desired_history;
     struct decimal now;
     struct str keys[] = {key_device(&device, partition, id), key_shadow(&shadow, partition, id),
                          key_children(&children, partition, id), key_events(&events, partition),
-                         key_timers(&timers, partition)};
+                         key_timers(&timers, partition),
+                         key_history(&history, partition, id),
+                         key_desired(&desired, partition, id),
+                         key_desired_history(&desired_history, partition, id)};
     struct str args[] = {deletion->app_id, id, decimal_str(&now, clock_now_ms()),
                          deletion->only_if_expired ? STR("expired") : STR("deleted")};
 
     deletion->current = id;
-    redis_script(deletion->core->redis, &script_device_delete, 5, keys, 4, args, record_deleted,
-                 deletion);
+    redis_script(deletion->core->redis, &script_device_delete, sizeof(keys) / sizeof(*keys), keys, 4,
+                 args, record_deleted, deletion);
 }
 
 static void detached(enum error error, void *arg)

@@ -21,6 +21,7 @@ struct report {
     const char *kind;
     struct str payload;
     struct device_fields shadow; /* fields of the shadow: name and value */
+    bool is_kept;                /* in the history */
     bool was_asleep;
     device_done_cb cb;
     void *arg;
@@ -91,13 +92,14 @@ static void send_report(struct report *report)
 {
     struct core *core = report->core;
     uint32_t partition = partition_of(core, report->device_id);
-    size_t count = 7 + report->shadow.count * 2, n = 7;
+    size_t count = 10 + report->shadow.count * 2, n = 10;
     struct str *args = arena_alloc(report->arena, count * sizeof(*args));
-    struct key device, shadow, events;
-    struct decimal now, most;
+    struct key device, shadow, events, history;
+    struct decimal now, most, entries, bytes, age;
     struct str keys[] = {key_device(&device, partition, report->device_id),
                          key_shadow(&shadow, partition, report->device_id),
-                         key_events(&events, partition)};
+                         key_events(&events, partition),
+                         key_history(&history, partition, report->device_id)};
 
     args[0] = report->token_digest;
     args[1] = report->gateway_id;
@@ -106,11 +108,14 @@ static void send_report(struct report *report)
     args[4] = str_of(report->kind);
     args[5] = report->device_id;
     args[6] = report->payload;
+    args[7] = decimal_str(&entries, report->is_kept ? core->settings->history_entries : 0);
+    args[8] = decimal_str(&bytes, core->settings->history_bytes);
+    args[9] = decimal_str(&age, core->settings->history_age_ms);
     for (size_t i = 0; i < report->shadow.count; i++) {
         args[n++] = report->shadow.list[i].name;
         args[n++] = report->shadow.list[i].value;
     }
-    redis_script(core->redis, &script_report, 3, keys, count, args, reported, report);
+    redis_script(core->redis, &script_report, 4, keys, count, args, reported, report);
 }
 
 static struct str digest_of(struct arena *arena, struct str token)
@@ -252,6 +257,7 @@ void report_properties(struct core *core, struct arena *arena, struct str device
     }
     report = report_new(core, arena, device_id, source, cb, arg);
     report->kind = event_kind_name(EVENT_PROPERTY_REPORTED);
+    report->is_kept = true;
     read_services(report, services);
     send_report(report);
 }

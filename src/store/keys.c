@@ -68,6 +68,21 @@ struct str key_shadow(struct key *key, uint32_t partition, struct str device_id)
     return in_partition(key, partition, "sh", device_id);
 }
 
+struct str key_history(struct key *key, uint32_t partition, struct str device_id)
+{
+    return in_partition(key, partition, "h", device_id);
+}
+
+struct str key_desired(struct key *key, uint32_t partition, struct str device_id)
+{
+    return in_partition(key, partition, "ds", device_id);
+}
+
+struct str key_desired_history(struct key *key, uint32_t partition, struct str device_id)
+{
+    return in_partition(key, partition, "dh", device_id);
+}
+
 struct str key_children(struct key *key, uint32_t partition, struct str gateway_id)
 {
     return in_partition(key, partition, "ch", gateway_id);

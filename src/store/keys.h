@@ -25,6 +25,13 @@ struct key {
 struct str key_device(struct key *key, uint32_t partition, struct str device_id);
 /* hash: reported shadow, r/<service>/<property> -> JSON, rt/<service> -> time in ms. */
 struct str key_shadow(struct key *key, uint32_t partition, struct str device_id);
+/* stream: what it reported (core/history.h), one field `e` each. Life: by number, bytes and age. */
+struct str key_history(struct key *key, uint32_t partition, struct str device_id);
+/* hash: desired values: d/<service>/<property> -> "<sent in ms, 0: not> <delivery> <JSON>",
+ * t/<service> -> "<time of the last write in ms> <version>". */
+struct str key_desired(struct key *key, uint32_t partition, struct str device_id);
+/* stream: writes of desired values, as in the history. */
+struct str key_desired_history(struct key *key, uint32_t partition, struct str device_id);
 /* set: ids of the devices behind a gateway; in the gateway's partition. */
 struct str key_children(struct key *key, uint32_t partition, struct str gateway_id);
 /* stream: events, one field `e` each (core/event.h). Entries leave when acknowledged. */

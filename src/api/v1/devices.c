@@ -3,6 +3,7 @@
 
 #include "api/v1/device_object.h"
 #include "base/crypto.h"
+#include "base/decimal.h"
 #include "core/device.h"
 
 /* ---- querying ---- */
@@ -125,6 +126,20 @@ static enum error check_modify(const struct modify_body *body)
     return ERR_OK;
 }
 
+/* As a field of its own, for the script that keeps reports. */
+static void take_aging_time(struct arena *arena, struct device_fields *fields,
+                            const struct json *config)
+{
+    const struct json *data = json_get(config, "dataConfig");
+    struct decimal *text = arena_alloc(arena, sizeof(*text));
+    int64_t days;
+
+    if (json_get_i64(data, "dataAgingTime", &days))
+        device_fields_add(arena, fields, "dataAging", decimal_str(text, days));
+    else if (config)
+        device_fields_add(arena, fields, "dataAging", STR(""));
+}
+
 static void take_changes(struct arena *arena, struct device_fields *fields,
                          const struct modify_body *body)
 {
@@ -157,6 +172,7 @@ static void take_changes(struct arena *arena, struct device_fields *fields,
     if (body->mute.p)
         device_fields_add(arena, fields, "mute",
                           str_eq_nocase(body->mute, STR("TRUE")) ? STR("TRUE") : STR("FALSE"));
+    take_aging_time(arena, fields, body->config);
     if (body->is_secure)
         device_fields_add(arena, fields, "isSecurity",
                           body->is_secure->boolean ? STR("TRUE") : STR("FALSE"));

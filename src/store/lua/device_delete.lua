@@ -1,5 +1,6 @@
 -- device_delete.lua: delete a device with all that its partition holds of it, and queue the event.
--- KEYS  1 device   2 shadow   3 children   4 event stream   5 timers         {p<N>}
+-- KEYS  1 device   2 shadow   3 children   4 event stream   5 timers
+--       6.. what else is the device's alone                                {p<N>}
 -- ARGV  1 application   2 device id   3 now (ms)
 --       4 "deleted" | "expired": only when it was not activated and its time is over
 -- -> { "OK", node id, verify code, gateway } | { "GONE" } | { "ALIVE" }
@@ -16,8 +17,9 @@ if ARGV[4] == 'expired' then
     return { 'ALIVE' }
   end
 end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
-redis.call('ZREM', KEYS[5], 'registration:' .. ARGV[2], 'presence:' .. ARGV[2])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], unpack(KEYS, 6))
+redis.call('ZREM', KEYS[5], 'registration:' .. ARGV[2], 'presence:' .. ARGV[2],
+           'desired:' .. ARGV[2])
 local kind, payload = 'device.deleted', '{}'
 if ARGV[4] == 'expired' then kind, payload = 'device.bound', '{"result":"expired"}' end
 redis.call('XADD', KEYS[4], '*', 'e', table.concat(

@@ -48,6 +48,11 @@ DEVICE_NOT_ACTIVE = Refusal(400, "100610", "Device is not active.")
 DEVICE_ONLINE = Refusal(400, "100611", "Device is online.")
 IS_SECURE_INVALID = Refusal(400, "100440", "The isSecure is invalid.")
 
+DATA_UNKNOWN = Refusal(404, "100418", "The deviceData is not existed.")
+HISTORY_UNKNOWN = Refusal(200, "100418", "The deviceData is not existed.")
+APPLICATION_INPUT = Refusal(400, "100216", "The application input is invalid.")
+DEVICE_OR_GATEWAY = Refusal(400, "100419", "The deviceId and gatewayId can't be both null.")
+
 CALLBACK_ILLEGAL = Refusal(400, "100222", "The request callbackurl is illegal.")
 ALREADY_SUBSCRIBED = Refusal(409, "100227", "The resource is conflicted.")
 MANAGEMENT_PARAMETER = Refusal(400, "100228", "The application input is invalid.")

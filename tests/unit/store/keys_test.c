@@ -26,6 +26,9 @@ static void keys_of_a_device_have_their_names(void **state)
     (void)state;
     assert_key(&key, key_device(&key, 7, STR("dev1")), "{p7}:d:dev1");
     assert_key(&key, key_shadow(&key, 7, STR("dev1")), "{p7}:sh:dev1");
+    assert_key(&key, key_history(&key, 7, STR("dev1")), "{p7}:h:dev1");
+    assert_key(&key, key_desired(&key, 7, STR("dev1")), "{p7}:ds:dev1");
+    assert_key(&key, key_desired_history(&key, 7, STR("dev1")), "{p7}:dh:dev1");
     assert_key(&key, key_children(&key, 1023, STR("gw1")), "{p1023}:ch:gw1");
 }
 

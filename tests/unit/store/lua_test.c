@@ -20,6 +20,9 @@
 #define DEVICE    "{p7}:d:dev1"
 #define SHADOW    "{p7}:sh:dev1"
 #define CHILDREN  "{p7}:ch:dev1"
+#define HISTORY   "{p7}:h:dev1"
+#define DESIRED   "{p7}:ds:dev1"
+#define DESIRED_HISTORY "{p7}:dh:dev1"
 #define EVENTS    "{p7}:q"
 #define TIMERS    "{p7}:t"
 #define APP       "{aapp1}:app"
@@ -727,7 +730,8 @@ static void another_applications_device_keeps_its_credentials(void **state)
 
 /* -- deleting devices ------------------------------------------------------------------------- */
 
-#define DELETE_KEYS KEYS(DEVICE, SHADOW, CHILDREN, EVENTS, TIMERS)
+#define DELETE_KEYS                                                                                \
+    KEYS(DEVICE, SHADOW, CHILDREN, EVENTS, TIMERS, HISTORY, DESIRED, DESIRED_HISTORY)
 
 static void a_device_is_deleted_with_all_that_is_its(void **state)
 {
@@ -735,7 +739,10 @@ static void a_device_is_deleted_with_all_that_is_its(void **state)
     given("HSET " DEVICE " app app1 nodeId n1 verifyCode v1 gateway gw1 activated 1");
     given("HSET " SHADOW " r/a/b 1");
     given("SADD " CHILDREN " c1");
-    given("ZADD " TIMERS " 1 registration:dev1 2 presence:dev1 3 presence:dev2");
+    given("XADD " HISTORY " * e 1");
+    given("HSET " DESIRED " d/a/b 1");
+    given("XADD " DESIRED_HISTORY " * e 1");
+    given("ZADD " TIMERS " 1 registration:dev1 2 presence:dev1 3 presence:dev2 4 desired:dev1");
     ANSWER("OK n1 v1 gw1", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
     assert_state(EVENTS "\n  e 1 device.deleted app1 dev1 gw1 1000 {}\n" TIMERS
                         " presence:dev2=3\n");
@@ -993,9 +1000,15 @@ static void no_token_without_the_secret_or_for_a_muted_device(void **state)
 
 /* -- reports ---------------------------------------------------------------------------------- */
 
-#define REPORT_KEYS KEYS(DEVICE, SHADOW, EVENTS)
+static void assert_expires_within(const char *key, int64_t from_ms, int64_t to_ms);
+
+#define REPORT_KEYS KEYS(DEVICE, SHADOW, EVENTS, HISTORY)
 #define REPORT_ARGS(digest, gateway, now, most, ...)                                               \
-    ARGS(digest, gateway, now, most, "property.reported", "dev1", "{\"services\":[]}", __VA_ARGS__)
+    ARGS(digest, gateway, now, most, "property.reported", "dev1", "{\"services\":[]}", "0", "1000",  \
+         "1000", __VA_ARGS__)
+/* entries, bytes and age of the history */
+#define KEPT_REPORT_ARGS(now, payload, entries, bytes, age)                                        \
+    ARGS("t1", "", now, "10", "property.reported", "dev1", payload, entries, bytes, age, "r/a/x", "1")
 
 static void given_a_device_that_reports(void)
 {
@@ -1021,7 +1034,8 @@ static void a_report_may_have_no_shadow_fields(void **state)
     (void)state;
     given_a_device_that_reports();
     ANSWER("app1", report, REPORT_KEYS,
-           ARGS("t1", "", "1000", "0", "message.reported", "dev1", "{\"content\":\"a b\"}"));
+           ARGS("t1", "", "1000", "0", "message.reported", "dev1", "{\"content\":\"a b\"}", "0",
+                "1000", "1000"));
     assert_state(DEVICE " activated=1 app=app1 gateway=gw1 oldToken=t0 oldTokenEnd=1500 seen=1000 "
                         "status=ONLINE token=t1 tokenEnd=2000\n" EVENTS
                         "\n  e 1 message.reported app1 dev1 gw1 1000 {\"content\":\"a b\"}\n");
@@ -1086,11 +1100,93 @@ static void a_shadow_takes_no_more_fields_than_the_limit(void **state)
            REPORT_ARGS("t1", "", "1000", "3", "a", "1", "b", "1", "c", "1"));
 }
 
+static int64_t number_of(const char *command)
+{
+    redisReply *reply = redisCommand(admin, command);
+    int64_t number = reply->integer;
+
+    assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
+    freeReplyObject(reply);
+    return number;
+}
+
+static void a_report_is_kept_in_the_history(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    ANSWER("app1", report, REPORT_KEYS, KEPT_REPORT_ARGS("1000", "{\"a\":1}", "5", "1000", "60000"));
+    ANSWER("app1", report, REPORT_KEYS, KEPT_REPORT_ARGS("1001", "{\"a\":2}", "5", "1000", "60000"));
+    assert_state(DEVICE " activated=1 app=app1 gateway=gw1 historyAged=0/60000 oldToken=t0 "
+                        "oldTokenEnd=1500 seen=1001 status=ONLINE token=t1 tokenEnd=2000\n" HISTORY
+                        "\n  e {\"a\":1}\n  e {\"a\":2}\n" EVENTS
+                        "\n  e 1 property.reported app1 dev1 gw1 1000 {\"a\":1}"
+                        "\n  e 1 property.reported app1 dev1 gw1 1001 {\"a\":2}\n" SHADOW
+                        " r/a/x=1\n");
+    assert_expires_within(HISTORY, 60000 + 86400000 - 9000, 60000 + 86400000);
+}
+
+/* About: a stream forgets whole nodes, of 100 entries or 4 KB. */
+static void a_history_is_cut_by_number_and_by_bytes(void **state)
+{
+    char payload[1000];
+
+    (void)state;
+    given_a_device_that_reports();
+    for (int i = 0; i < 500; i++)
+        ANSWER("app1", report, REPORT_KEYS, KEPT_REPORT_ARGS("1000", "{}", "50", "9999", "60000"));
+    assert_in_range(number_of("XLEN " HISTORY), 50, 149);
+    snprintf(payload, sizeof(payload), "{\"a\":\"%0900d\"}", 0);
+    for (int i = 0; i < 100; i++)
+        ANSWER("app1", report, REPORT_KEYS,
+               KEPT_REPORT_ARGS("1000", payload, "50", "9999", "60000"));
+    assert_in_range(number_of("XLEN " HISTORY), 11, 16);
+}
+
+static void a_history_is_cut_by_age_once_a_day(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    given("HSET " DEVICE " tokenEnd 999999999999");
+    for (int i = 1; i <= 300; i++) {
+        char *command = xasprintf("XADD " HISTORY " %d-1 e {}", i);
+
+        given(command);
+        free(command);
+    }
+    ANSWER("app1", report, REPORT_KEYS,
+           KEPT_REPORT_ARGS("86460250", "{}", "1000", "9999", "86460000"));
+    assert_in_range(number_of("XLEN " HISTORY), 50, 101 + 50);
+    given("DEL " HISTORY);
+    given("XADD " HISTORY " 1-1 e {}");
+    ANSWER("app1", report, REPORT_KEYS,
+           KEPT_REPORT_ARGS("86460251", "{}", "1000", "9999", "86460000"));
+    assert_int_equal(number_of("XLEN " HISTORY), 2);
+    assert_int_equal(number_of("PTTL " HISTORY), -1);
+}
+
+static void a_device_says_how_many_days_its_history_is_kept(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    given("HSET " DEVICE " dataAging 2");
+    ANSWER("app1", report, REPORT_KEYS, KEPT_REPORT_ARGS("1000", "{}", "5", "1000", "60000"));
+    assert_expires_within(HISTORY, 3 * 86400000 - 9000, 3 * 86400000);
+    given("HSET " DEVICE " dataAging 3");
+    ANSWER("app1", report, REPORT_KEYS, KEPT_REPORT_ARGS("1001", "{}", "5", "1000", "60000"));
+    assert_expires_within(HISTORY, 4 * 86400000ll - 9000, 4 * 86400000ll);
+    given("HSET " DEVICE " dataAging 0");
+    ANSWER("app1", report, REPORT_KEYS, KEPT_REPORT_ARGS("1002", "{}", "5", "1000", "60000"));
+    assert_int_equal(number_of("XLEN " HISTORY), 2);
+    given_field(DEVICE, "dataAging", "");
+    ANSWER("app1", report, REPORT_KEYS, KEPT_REPORT_ARGS("1003", "{}", "5", "1000", "60000"));
+    assert_int_equal(number_of("XLEN " HISTORY), 3);
+}
+
 /* More than one HSET takes at a time. */
 static void a_report_of_thousands_of_fields_is_stored_whole(void **state)
 {
-    const char *args[7 + 2 * 2500 + 1] = {"t1",   "",  "1000", "5000", "property.reported",
-                                          "dev1", "{}"};
+    const char *args[10 + 2 * 2500 + 1] = {"t1",   "",   "1000", "5000", "property.reported",
+                                           "dev1", "{}", "0",    "1000", "1000"};
     char fields[2500][12];
     redisReply *reply;
 
@@ -1098,8 +1194,8 @@ static void a_report_of_thousands_of_fields_is_stored_whole(void **state)
     given_a_device_that_reports();
     for (int i = 0; i < 2500; i++) {
         snprintf(fields[i], sizeof(fields[i]), "f%d", i);
-        args[7 + 2 * i] = fields[i];
-        args[8 + 2 * i] = fields[i] + 1;
+        args[10 + 2 * i] = fields[i];
+        args[11 + 2 * i] = fields[i] + 1;
     }
     ANSWER("app1", report, REPORT_KEYS, args);
     reply = redisCommand(admin, "HLEN " SHADOW);
@@ -1491,6 +1587,10 @@ int main(void)
         EMPTY(a_report_of_a_device_that_is_not_online_and_bound_is_not_stored),
         EMPTY(a_shadow_takes_no_more_fields_than_the_limit),
         EMPTY(a_report_of_thousands_of_fields_is_stored_whole),
+        EMPTY(a_report_is_kept_in_the_history),
+        EMPTY(a_history_is_cut_by_number_and_by_bytes),
+        EMPTY(a_history_is_cut_by_age_once_a_day),
+        EMPTY(a_device_says_how_many_days_its_history_is_kept),
         EMPTY(a_free_partition_is_claimed_with_the_next_epoch),
         EMPTY(an_instance_claims_its_own_partition_with_a_newer_epoch),
         EMPTY(a_partition_that_is_held_is_not_claimed),
