@@ -414,6 +414,7 @@ other_tests = \
     tests/blackbox/test_devices_manage.py \
     tests/blackbox/test_devices_register.py \
     tests/blackbox/test_faults.py \
+    tests/blackbox/test_history.py \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \
     tests/blackbox/test_logs.py \
