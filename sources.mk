@@ -48,6 +48,8 @@ base_sources = \
 net_sources = \
     src/net/call.c \
     src/net/call.h \
+    src/net/hosts.c \
+    src/net/hosts.h \
     src/net/http_address.c \
     src/net/http_answer.c \
     src/net/http_answer.h \
@@ -347,6 +349,7 @@ unit_tests = \
     tests/unit/core/error_test \
     tests/unit/core/event_test \
     tests/unit/core/signing_test \
+    tests/unit/net/hosts_test \
     tests/unit/net/http_client_test \
     tests/unit/net/http_guard_test \
     tests/unit/net/http_routes_test \

@@ -4,6 +4,9 @@
  * has ended) moves to the list of ready ones, which an event of its own works off: so no caller is
  * called back before resolver_lookup has returned.
  *
+ * A lookup asks two questions, for IPv4 and for IPv6 addresses, in the form of evdns that tells how long
+ * an answer may be kept. That form knows nothing of /etc/hosts, so this file does.
+ *
  * evdns calls back also for what was cancelled, later: a lookup lives until then. That is why a
  * lookup without queries and without a resolver can exist for a moment.
  */
@@ -12,6 +15,7 @@
 #include "base/cache.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "net/hosts.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -26,6 +30,8 @@
 #define ANSWER_LIFE_MS  60000
 #define FAILURE_LIFE_MS 5000
 #define LOOKUP_MS       5000
+#define OTHER_ANSWER_MS 1000 /* one question is answered: how long the other may still take */
+#define HOSTS_FILE      "/etc/hosts"
 
 TAILQ_HEAD(query_list, resolver_query);
 
@@ -38,11 +44,22 @@ struct resolver_query {
     struct resolver_answer answer; /* when ready */
 };
 
+struct question {
+    struct lookup *lookup;
+    struct evdns_request *request; /* NULL: not asked, or over */
+    int error;                     /* of evdns */
+    int64_t ttl_ms;
+    size_t count;
+    struct sockaddr_storage addresses[RESOLVER_MAX_ADDRESSES]; /* port 0 */
+};
+
+enum { IPV4, IPV6, FAMILIES };
+
 struct lookup {
     UT_hash_handle hh;
     struct resolver *resolver; /* NULL: nobody waits any more */
     struct query_list queries;
-    struct evdns_getaddrinfo_request *request; /* NULL before and after */
+    struct question questions[FAMILIES];
     struct event timer;
     char name[MAX_NAME + 1];
 };
@@ -50,21 +67,28 @@ struct lookup {
 struct resolver {
     struct event_base *base;
     struct evdns_base *dns; /* NULL when libevent could not make one */
+    struct hosts *hosts;
     struct cache *cache;    /* of struct resolver_answer, port 0 */
     struct lookup *lookups; /* by name */
     struct query_list ready;
     struct event ready_event;
 };
 
-static void configure(struct evdns_base *dns)
+static void configure(struct resolver *resolver)
 {
+    struct evdns_base *dns = resolver->dns;
+
+    hosts_free(resolver->hosts);
+    resolver->hosts = hosts_read(HOSTS_FILE);
+    if (!dns)
+        return;
     /* Its result doesn't matter: without a name server in the file, or without the file, evdns
      * takes 127.0.0.1 as the C library does. */
-    evdns_base_resolv_conf_parse(dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
+    evdns_base_resolv_conf_parse(
+        dns, DNS_OPTION_SEARCH | DNS_OPTION_NAMESERVERS | DNS_OPTION_MISC, "/etc/resolv.conf");
     evdns_base_set_option(dns, "randomize-case:", "0"); /* some servers answer in lower case */
     evdns_base_set_option(dns, "timeout:", "1.5");      /* three tries within LOOKUP_MS */
     evdns_base_set_option(dns, "attempts:", "3");
-    evdns_base_set_option(dns, "getaddrinfo-allow-skew:", "1");
 }
 
 static void deliver(evutil_socket_t fd, short what, void *arg)
@@ -90,8 +114,7 @@ struct resolver *resolver_new(struct event_base *base)
 
     resolver->base = base;
     resolver->dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    if (resolver->dns)
-        configure(resolver->dns);
+    configure(resolver);
     resolver->cache = cache_new(CACHED_NAMES, free);
     TAILQ_INIT(&resolver->ready);
     event_assign(&resolver->ready_event, base, -1, 0, deliver, resolver);
@@ -128,6 +151,7 @@ void resolver_free(struct resolver *resolver)
         evdns_base_free(resolver->dns, 1);
     free_queries(&resolver->ready);
     event_del(&resolver->ready_event);
+    hosts_free(resolver->hosts);
     cache_free(resolver->cache);
     free(resolver);
 }
@@ -150,13 +174,15 @@ static void make_ready(struct resolver *resolver, struct resolver_query *query,
 }
 
 /* Ends the lookup for its queries, and remembers the answer. */
-static void answer_queries(struct lookup *lookup, const struct resolver_answer *answer)
+static void answer_queries(struct lookup *lookup, const struct resolver_answer *answer,
+                           int64_t life_ms)
 {
     struct resolver *resolver = lookup->resolver;
     struct resolver_query *query;
 
-    cache_put(resolver->cache, str_of(lookup->name), xmemdup0(answer, sizeof(*answer)),
-              answer->error ? FAILURE_LIFE_MS : ANSWER_LIFE_MS);
+    if (life_ms > 0)
+        cache_put(resolver->cache, str_of(lookup->name), xmemdup0(answer, sizeof(*answer)),
+                  life_ms);
     while ((query = TAILQ_FIRST(&lookup->queries)) != NULL) {
         TAILQ_REMOVE(&lookup->queries, query, link);
         make_ready(resolver, query, answer);
@@ -164,74 +190,120 @@ static void answer_queries(struct lookup *lookup, const struct resolver_answer *
     abandon(lookup);
 }
 
-static const char *failure_text(int error)
+static bool is_asking(const struct lookup *lookup)
 {
-    switch (error) {
-    case EVUTIL_EAI_NONAME:
-    case EVUTIL_EAI_NODATA:
-        return "name not found";
-    default: /* evdns doesn't tell silence from refusal here */
-        return "the name servers failed or did not answer";
-    }
+    return lookup->questions[IPV4].request || lookup->questions[IPV6].request;
 }
 
-static void read_addresses(const struct evutil_addrinfo *list, struct resolver_answer *answer)
+static const char *failure_text(const struct lookup *lookup)
 {
-    for (; list && answer->count < RESOLVER_MAX_ADDRESSES; list = list->ai_next) {
-        if (list->ai_family != AF_INET && list->ai_family != AF_INET6)
-            continue;
-        memcpy(&answer->addresses[answer->count++], list->ai_addr, list->ai_addrlen);
+    bool is_unknown = false;
+
+    for (int i = 0; i < FAMILIES; i++) {
+        int error = lookup->questions[i].error;
+
+        if (error != DNS_ERR_NONE && error != DNS_ERR_NODATA && error != DNS_ERR_NOTEXIST)
+            return "the name servers failed or did not answer";
+        is_unknown |= error == DNS_ERR_NOTEXIST;
     }
-    if (answer->count == 0)
-        answer->error = "name has no addresses";
+    return is_unknown ? "name not found" : "name has no addresses";
 }
 
-static void on_addresses(int error, struct evutil_addrinfo *list, void *arg)
+/* With what is known now. */
+static void end_lookup(struct lookup *lookup)
 {
-    struct lookup *lookup = arg;
     struct resolver_answer answer = {0};
+    int64_t life_ms = ANSWER_LIFE_MS;
 
-    if (lookup->resolver) {
-        if (error)
-            answer.error = failure_text(error);
-        else
-            read_addresses(list, &answer);
-        answer_queries(lookup, &answer);
+    for (int i = 0; i < FAMILIES; i++) {
+        const struct question *question = &lookup->questions[i];
+
+        for (size_t j = 0; j < question->count && answer.count < RESOLVER_MAX_ADDRESSES; j++)
+            answer.addresses[answer.count++] = question->addresses[j];
+        if (question->count > 0 && question->ttl_ms < life_ms)
+            life_ms = question->ttl_ms;
     }
-    if (list)
-        evutil_freeaddrinfo(list);
-    free(lookup);
+    if (answer.count == 0) {
+        answer.error = failure_text(lookup);
+        life_ms = FAILURE_LIFE_MS;
+    }
+    answer_queries(lookup, &answer, life_ms);
+}
+
+static void take_records(struct question *question, char type, int count, const void *records)
+{
+    size_t size = type == DNS_IPv4_A ? sizeof(struct in_addr) : sizeof(struct in6_addr);
+
+    for (int i = 0; i < count && question->count < RESOLVER_MAX_ADDRESSES; i++) {
+        struct sockaddr_storage *address = &question->addresses[question->count++];
+        const char *record = (const char *)records + (size_t)i * size;
+
+        address->ss_family = type == DNS_IPv4_A ? AF_INET : AF_INET6;
+        memcpy(type == DNS_IPv4_A ? (void *)&((struct sockaddr_in *)address)->sin_addr
+                                  : (void *)&((struct sockaddr_in6 *)address)->sin6_addr,
+               record, size);
+    }
+}
+
+static void on_records(int error, char type, int count, int ttl_s, void *records, void *arg)
+{
+    static const struct timeval rest = {OTHER_ANSWER_MS / 1000, 0};
+    struct question *question = arg;
+    struct lookup *lookup = question->lookup;
+
+    question->request = NULL;
+    question->error = error;
+    question->ttl_ms = ttl_s > 0 ? (int64_t)ttl_s * 1000 : 0;
+    if (error == DNS_ERR_NONE)
+        take_records(question, type, count, records);
+    if (lookup->resolver && !is_asking(lookup))
+        end_lookup(lookup);
+    else if (lookup->resolver && question->count > 0)
+        event_add(&lookup->timer, &rest);
+    if (!is_asking(lookup))
+        free(lookup);
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
-    static const struct resolver_answer answer = {.error = "the name servers did not answer"};
     struct lookup *lookup = arg;
+    struct evdns_base *dns = lookup->resolver->dns;
 
     (void)fd;
     (void)what;
-    /* Calls on_addresses later; before the queries' callbacks, which may free the resolver. */
-    evdns_getaddrinfo_cancel(lookup->request);
-    answer_queries(lookup, &answer);
+    /* on_records follows later for what is cancelled. */
+    for (int i = 0; i < FAMILIES; i++) {
+        if (!lookup->questions[i].request)
+            continue;
+        lookup->questions[i].error = DNS_ERR_TIMEOUT;
+        evdns_cancel_request(dns, lookup->questions[i].request);
+    }
+    end_lookup(lookup);
 }
 
-/* The lookup may be over and gone when this returns (/etc/hosts, no server). */
+/* The lookup is over and gone when this returns if nothing can be asked. */
 static void ask(struct lookup *lookup)
 {
     static const struct timeval limit = {LOOKUP_MS / 1000, LOOKUP_MS % 1000 * 1000};
-    const struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct resolver *resolver = lookup->resolver;
-    struct evdns_getaddrinfo_request *request;
+    struct evdns_base *dns = lookup->resolver->dns;
+    struct question *questions = lookup->questions;
 
-    evtimer_assign(&lookup->timer, resolver->base, on_timeout, lookup);
-    event_add(&lookup->timer, event_base_init_common_timeout(resolver->base, &limit));
-    if (!resolver->dns) {
-        on_addresses(EVUTIL_EAI_FAIL, NULL, lookup);
-        return;
+    evtimer_assign(&lookup->timer, lookup->resolver->base, on_timeout, lookup);
+    event_add(&lookup->timer, event_base_init_common_timeout(lookup->resolver->base, &limit));
+    for (int i = 0; i < FAMILIES; i++) {
+        questions[i].lookup = lookup;
+        questions[i].error = DNS_ERR_UNKNOWN;
     }
-    request = evdns_getaddrinfo(resolver->dns, lookup->name, NULL, &hints, on_addresses, lookup);
-    if (request)
-        lookup->request = request;
+    if (dns) {
+        questions[IPV4].request =
+            evdns_base_resolve_ipv4(dns, lookup->name, 0, on_records, &questions[IPV4]);
+        questions[IPV6].request =
+            evdns_base_resolve_ipv6(dns, lookup->name, 0, on_records, &questions[IPV6]);
+    }
+    if (!is_asking(lookup)) {
+        end_lookup(lookup);
+        free(lookup);
+    }
 }
 
 static bool read_numeric(const char *host, struct resolver_answer *answer)
@@ -249,20 +321,20 @@ static bool read_numeric(const char *host, struct resolver_answer *answer)
     return true;
 }
 
-/* What is known without asking: names that can't be, addresses, cached names. */
+/* What is known without asking: names that can't be, addresses, names of the file, cached names. */
 static bool answer_at_once(struct resolver *resolver, struct resolver_query *query,
                            const char *name)
 {
-    struct resolver_answer numeric = {0};
+    struct resolver_answer answer = {0};
     const struct resolver_answer *cached;
 
-    if (!*name) {
-        numeric.error = "not a name";
-        make_ready(resolver, query, &numeric);
-        return true;
-    }
-    if (read_numeric(name, &numeric)) {
-        make_ready(resolver, query, &numeric);
+    if (!*name)
+        answer.error = "not a name";
+    else if (!read_numeric(name, &answer))
+        answer.count =
+            hosts_find(resolver->hosts, name, answer.addresses, RESOLVER_MAX_ADDRESSES);
+    if (answer.error || answer.count > 0) {
+        make_ready(resolver, query, &answer);
         return true;
     }
     cached = cache_get(resolver->cache, str_of(name));
@@ -325,17 +397,15 @@ static void forget_configuration(struct resolver *resolver)
     if (!resolver->dns)
         return;
     evdns_base_clear_nameservers_and_suspend(resolver->dns);
-    evdns_base_clear_host_addresses(resolver->dns);
     evdns_base_search_clear(resolver->dns);
 }
 
 void resolver_reload(struct resolver *resolver)
 {
     forget_configuration(resolver);
-    if (!resolver->dns)
-        return;
-    configure(resolver->dns);
-    evdns_base_resume(resolver->dns);
+    configure(resolver);
+    if (resolver->dns)
+        evdns_base_resume(resolver->dns);
 }
 
 int resolver_use_server(struct resolver *resolver, const char *address)

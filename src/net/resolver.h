@@ -1,8 +1,9 @@
 /*
- * Names to addresses without blocking (evdns), with a cache: 60 s for answers, 5 s for failures
- * (evdns gives no TTL in this form), at most 1024 names. Addresses in text form are answered too.
- * A lookup takes 5 s at most. The callback is called once, never before resolver_lookup has
- * returned; all lookups of a name that are under way at one time share one question.
+ * Names to addresses without blocking (evdns), with a cache: answers as long as the name servers
+ * say, 60 s at most; failures 5 s; at most 1024 names. Names of /etc/hosts and addresses in text form
+ * are answered too. A lookup takes 5 s at most. The callback is called once, never before
+ * resolver_lookup has returned; all lookups of a name that are under way at one time share one
+ * question.
  */
 #ifndef NET_RESOLVER_H
 #define NET_RESOLVER_H

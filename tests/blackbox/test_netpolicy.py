@@ -12,6 +12,7 @@ from helpers.dns import NameServer, is_possible
 from helpers.errors import CALLBACK_ILLEGAL, expect_refusal
 from helpers.http import request
 from helpers.receiver import Answer
+from helpers.waiting import wait_until
 
 NOT_ALLOWED = r'WARN push url=.*state=invalid.*reason="?address not allowed'
 
@@ -179,6 +180,25 @@ def test_a_name_is_resolved(start_with_names, names, receiver):
     application.subscribe("deviceDataChanged", receiver.url("/data", host="app.example.test"))
     application.register_device().report({"n": 1})
     assert receiver.wait_for_one("/data").headers["Host"] == f"app.example.test:{receiver.port}"
+
+
+def test_a_name_that_moves_is_followed_when_its_life_is_over(start_with_names, names, start_receiver):
+    before = start_receiver()
+    after = start_receiver(port=before.port)
+    before.answers(then=Answer(closes=True))  # so that each push connects
+    names.names["app.example.test"] = [before.host]
+    names.life = 1
+    application = start_with_names().application()
+    application.subscribe("deviceDataChanged", before.url("/data", host="app.example.test"))
+    device = application.register_device()
+    device.report({"n": 1})
+    before.wait_for_one("/data")
+    names.names["app.example.test"] = [after.host]
+
+    def arrives():
+        device.report({"n": 2})
+        return after.requests("/data")
+    wait_until(arrives, "a push to the new address")
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "10.1.2.3", "100.64.0.1", "0.0.0.0",

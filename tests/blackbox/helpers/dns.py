@@ -31,10 +31,12 @@ def is_possible():
 
 
 class NameServer:
-    """Answers with what `names` has at that moment: a name to its addresses, in this order."""
+    """Answers with what `names` has at that moment: a name to its addresses, in this order; they may be
+    kept for `life` seconds."""
 
     def __init__(self, directory):
         self.names = {}
+        self.life = 60
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
         self.address = self.sock.getsockname()
@@ -64,7 +66,7 @@ class NameServer:
         question = query[12:at + 5]
         family = TYPES.get(struct.unpack(">H", query[at + 1:at + 3])[0])
         addresses = self.names.get(".".join(labels).lower())
-        records = [_record(question[-4:-2], family, address) for address in addresses or ()
+        records = [_record(question[-4:-2], family, address, self.life) for address in addresses or ()
                    if family == (socket.AF_INET6 if ":" in address else socket.AF_INET)]
         code = 0 if addresses else NAME_UNKNOWN
         return query[:2] + struct.pack(">5H", 0x8180 | code, 1, len(records), 0, 0) + question + \
@@ -77,7 +79,7 @@ class NameServer:
         self.sock.close()
 
 
-def _record(kind, family, address):
+def _record(kind, family, address, life):
     data = socket.inet_pton(family, address)
-    # The name is the question's, by a pointer; class IN; a life of a minute.
-    return b"\xc0\x0c" + kind + struct.pack(">HIH", 1, 60, len(data)) + data
+    # The name is the question's, by a pointer; class IN.
+    return b"\xc0\x0c" + kind + struct.pack(">HIH", 1, life, len(data)) + data

@@ -24,19 +24,27 @@ struct world {
     char server_address[40];
     struct resolver *resolver;
     unsigned questions; /* for A records */
-    bool is_silent;
+    bool is_silent, is_silent_for_ipv6;
+    int ttl_s; /* of short.example */
     struct resolver_answer answer;
     unsigned answers;
     bool frees_resolver;
 };
 
-static void answer_question(struct evdns_server_request *request, const char *name, int type)
+static void answer_question(const struct world *world, struct evdns_server_request *request,
+                            const char *name, int type)
 {
     const uint8_t v4[8] = {192, 0, 2, 1, 192, 0, 2, 2};
     const struct in6_addr v6 = IN6ADDR_LOOPBACK_INIT;
 
     if (strcasecmp(name, "both.example") == 0 && type == EVDNS_TYPE_AAAA)
         evdns_server_request_add_aaaa_reply(request, name, 1, &v6, 60);
+    else if (strcasecmp(name, "short.example") == 0 && type == EVDNS_TYPE_A)
+        evdns_server_request_add_a_reply(request, name, 1, v4, world->ttl_s);
+    else if (strcasecmp(name, "short.example") == 0)
+        evdns_server_request_add_aaaa_reply(request, name, 1, &v6, 60);
+    else if (strcasecmp(name, "long.example") == 0 && type == EVDNS_TYPE_A)
+        evdns_server_request_add_a_reply(request, name, 1, v4, 86400);
     else if (strcasecmp(name, "both.example") == 0 || strcasecmp(name, "two.example") == 0) {
         if (type == EVDNS_TYPE_A)
             evdns_server_request_add_a_reply(request, name, 2, v4, 60);
@@ -54,7 +62,11 @@ static void on_question(struct evdns_server_request *request, void *arg)
         evdns_server_request_drop(request);
         return;
     }
-    answer_question(request, name, type);
+    if (world->is_silent_for_ipv6 && type == EVDNS_TYPE_AAAA) {
+        evdns_server_request_drop(request);
+        return;
+    }
+    answer_question(world, request, name, type);
     evdns_server_request_respond(request, strstr(name, "missing") ? 3 : 0);
 }
 
@@ -223,6 +235,70 @@ static void cached_answers_end(void **state)
     assert_int_equal(world->questions, 2);
 }
 
+/* Asks, at a frozen clock, until the answer is there. */
+static void ask_again(struct world *world, struct str host)
+{
+    unsigned wanted = world->answers + 1;
+
+    lookup(world, host);
+    while (world->answers < wanted)
+        event_base_loop(world->base, EVLOOP_ONCE);
+    assert_null(world->answer.error);
+}
+
+static void answers_are_kept_as_long_as_the_name_server_says(void **state)
+{
+    struct world *world = *state;
+
+    world->ttl_s = 1;
+    clock_freeze(clock_now_ms(), clock_tick_ms());
+    ask_again(world, STR("short.example"));
+    assert_int_equal(world->answer.count, 2);
+    clock_advance(900);
+    ask_again(world, STR("short.example"));
+    assert_int_equal(world->questions, 1);
+    clock_advance(200);
+    ask_again(world, STR("short.example"));
+    clock_use_system();
+    assert_int_equal(world->questions, 2);
+}
+
+static void answers_that_may_not_be_kept_are_asked_for_each_time(void **state)
+{
+    struct world *world = *state;
+
+    world->ttl_s = 0;
+    ask_again(world, STR("short.example"));
+    ask_again(world, STR("short.example"));
+    assert_int_equal(world->questions, 2);
+}
+
+static void no_answer_is_kept_for_more_than_a_minute(void **state)
+{
+    struct world *world = *state;
+
+    clock_freeze(clock_now_ms(), clock_tick_ms());
+    ask_again(world, STR("long.example"));
+    clock_advance(61000);
+    ask_again(world, STR("long.example"));
+    clock_use_system();
+    assert_int_equal(world->questions, 2);
+}
+
+static void ipv4_addresses_do_not_wait_long_for_those_of_ipv6(void **state)
+{
+    struct world *world = *state;
+    int64_t begin = clock_tick_ms();
+
+    world->is_silent_for_ipv6 = true;
+    lookup(world, STR("both.example"));
+    wait_for_answers(world, 1);
+    assert_null(world->answer.error);
+    assert_int_equal(world->answer.count, 2);
+    assert_true(clock_tick_ms() - begin < 4500); /* not the whole time of a lookup */
+    turn(world, 20);
+}
+
 static void a_missing_name_is_an_error_that_is_cached(void **state)
 {
     struct world *world = *state;
@@ -358,6 +434,10 @@ int main(void)
         STORY(names_of_the_hosts_file_are_answered),
         STORY(answers_are_cached_without_regard_to_case),
         STORY(cached_answers_end),
+        STORY(answers_are_kept_as_long_as_the_name_server_says),
+        STORY(answers_that_may_not_be_kept_are_asked_for_each_time),
+        STORY(no_answer_is_kept_for_more_than_a_minute),
+        STORY(ipv4_addresses_do_not_wait_long_for_those_of_ipv6),
         STORY(a_missing_name_is_an_error_that_is_cached),
         STORY(a_name_without_addresses_is_an_error),
         STORY(what_is_no_name_is_an_error),
