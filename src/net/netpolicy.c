@@ -4,6 +4,7 @@
  */
 #include "net/netpolicy.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <arpa/inet.h>
@@ -33,14 +34,22 @@ struct listener {
     bool covers_machine; /* bound to the unspecified address */
 };
 
+/* Of this machine's interfaces. They come and go while we run, so they are read again. */
+struct own_addresses {
+    struct address *list;
+    size_t count;
+    int64_t read_at_ms; /* tick */
+};
+
 struct netpolicy {
     struct networks allowed, denied;
     struct networks special; /* denied_by_default */
     struct listener *listeners;
     size_t listener_count;
-    struct address *own; /* of this machine's interfaces; read when a listener needs them */
-    size_t own_count;
+    struct own_addresses *own; /* NULL: no listener needs them */
 };
+
+#define OWN_LIFE_MS 5000
 
 static const char SYNTAX[] = "not a network; write 10.0.0.0/8, ::1, any, loopback, private, "
                              "linklocal or multicast";
@@ -211,6 +220,8 @@ void netpolicy_free(struct netpolicy *policy)
     free(policy->denied.items);
     free(policy->special.items);
     free(policy->listeners);
+    if (policy->own)
+        free(policy->own->list);
     free(policy->own);
     free(policy);
 }
@@ -258,19 +269,22 @@ static bool is_loopback(const struct address *address)
                           : memcmp(address->bytes, one, sizeof(one)) == 0;
 }
 
-static void read_own_addresses(struct netpolicy *policy)
+/* Those that were read before stay when there is no reading. */
+static void read_own_addresses(struct own_addresses *own)
 {
     struct ifaddrs *interfaces;
     struct address address;
     uint16_t port;
 
-    if (policy->own || getifaddrs(&interfaces) != 0)
+    own->read_at_ms = clock_tick_ms();
+    if (getifaddrs(&interfaces) != 0)
         return;
+    own->count = 0;
     for (struct ifaddrs *i = interfaces; i; i = i->ifa_next) {
         if (!i->ifa_addr || !read_sockaddr(i->ifa_addr, &address, &port))
             continue;
-        policy->own = xrealloc(policy->own, (policy->own_count + 1) * sizeof(*policy->own));
-        policy->own[policy->own_count++] = address;
+        own->list = xrealloc(own->list, (own->count + 1) * sizeof(*own->list));
+        own->list[own->count++] = address;
     }
     freeifaddrs(interfaces);
 }
@@ -282,19 +296,24 @@ void netpolicy_add_listener(struct netpolicy *policy, const struct sockaddr *add
     if (!read_sockaddr(address, &listener.address, &listener.port))
         return;
     listener.covers_machine = is_unspecified(&listener.address);
-    if (listener.covers_machine)
-        read_own_addresses(policy);
+    if (listener.covers_machine && !policy->own) {
+        policy->own = xcalloc(1, sizeof(*policy->own));
+        read_own_addresses(policy->own);
+    }
     policy->listeners =
         xrealloc(policy->listeners, (policy->listener_count + 1) * sizeof(*policy->listeners));
     policy->listeners[policy->listener_count++] = listener;
 }
 
-static bool is_own_address(const struct netpolicy *policy, const struct address *address)
+/* Asked for callbacks at the port of a listener only, which are few. */
+static bool is_own_address(struct own_addresses *own, const struct address *address)
 {
     if (is_loopback(address))
         return true;
-    for (size_t i = 0; i < policy->own_count; i++)
-        if (is_same(address, &policy->own[i]))
+    if (clock_tick_ms() - own->read_at_ms >= OWN_LIFE_MS)
+        read_own_addresses(own);
+    for (size_t i = 0; i < own->count; i++)
+        if (is_same(address, &own->list[i]))
             return true;
     return false;
 }
@@ -310,7 +329,7 @@ static bool is_own_listener(const struct netpolicy *policy, const struct address
             continue;
         if (is_unspecified(address) || is_same(address, &listener->address))
             return true;
-        if (listener->covers_machine && is_own_address(policy, address))
+        if (listener->covers_machine && is_own_address(policy->own, address))
             return true;
     }
     return false;

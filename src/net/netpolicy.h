@@ -20,7 +20,7 @@ struct netpolicy;
 struct netpolicy *netpolicy_new(const char *allow, const char *deny, char **error);
 void netpolicy_free(struct netpolicy *policy);
 /* An own listener: this port at this address; an unspecified address (0.0.0.0, ::) covers every
- * loopback address and every address of this machine's interfaces. */
+ * loopback address and every address of this machine's interfaces, as they were at most 5 s ago. */
 void netpolicy_add_listener(struct netpolicy *policy, const struct sockaddr *address);
 
 bool netpolicy_allows(const struct netpolicy *policy, const struct sockaddr *address);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "net/netpolicy.h"
 
 #include <arpa/inet.h>
@@ -27,6 +28,30 @@ static struct sockaddr_storage address(const char *text, uint16_t port)
         v6->sin6_port = htons(port);
     }
     return storage;
+}
+
+/* The interfaces of this machine, as the policy sees them: these two stand before the C library's. */
+static const char *own_address = "192.0.2.1"; /* NULL: they cannot be read */
+static unsigned own_readings;
+
+int getifaddrs(struct ifaddrs **list)
+{
+    static struct sockaddr_storage storage;
+    static struct ifaddrs without_address;
+    static struct ifaddrs interface = {.ifa_next = &without_address};
+
+    own_readings++;
+    if (!own_address)
+        return -1;
+    storage = address(own_address, 0);
+    interface.ifa_addr = (struct sockaddr *)&storage;
+    *list = &interface;
+    return 0;
+}
+
+void freeifaddrs(struct ifaddrs *list)
+{
+    (void)list;
 }
 
 static struct netpolicy *policy_of(const char *allow, const char *deny)
@@ -179,7 +204,6 @@ static void listeners_at_all_addresses_cover_this_machine(void **state)
 {
     struct netpolicy *policy = policy_of("any", "");
     struct sockaddr_storage listener = address("::", 8080);
-    struct ifaddrs *interfaces;
 
     (void)state;
     netpolicy_add_listener(policy, (struct sockaddr *)&listener);
@@ -189,17 +213,54 @@ static void listeners_at_all_addresses_cover_this_machine(void **state)
     assert_false(allows(policy, "0.0.0.0", 8080));
     assert_true(allows(policy, "127.0.0.1", 8081));
     assert_true(allows(policy, "8.8.8.8", 8080));
-    assert_int_equal(getifaddrs(&interfaces), 0);
-    for (struct ifaddrs *i = interfaces; i; i = i->ifa_next) {
-        char text[INET_ADDRSTRLEN];
+    assert_false(allows(policy, "192.0.2.1", 8080));
+    assert_true(allows(policy, "192.0.2.1", 8081));
+    assert_true(allows(policy, "192.0.2.2", 8080));
+    netpolicy_free(policy);
+}
 
-        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
-            continue;
-        inet_ntop(AF_INET, &((struct sockaddr_in *)i->ifa_addr)->sin_addr, text, sizeof(text));
-        assert_false(allows(policy, text, 8080));
-        assert_true(allows(policy, text, 8081));
+static void addresses_that_this_machine_gets_later_are_covered_too(void **state)
+{
+    struct netpolicy *policy = policy_of("any", "");
+    struct sockaddr_storage listener = address("0.0.0.0", 8080);
+
+    (void)state;
+    clock_freeze(clock_now_ms(), clock_tick_ms());
+    netpolicy_add_listener(policy, (struct sockaddr *)&listener);
+    own_address = "192.0.2.2";
+    clock_advance(5000);
+    assert_false(allows(policy, "192.0.2.2", 8080));
+    assert_true(allows(policy, "192.0.2.1", 8080));
+    own_address = NULL; /* they cannot be read: the last ones stay */
+    clock_advance(5000);
+    assert_false(allows(policy, "192.0.2.2", 8080));
+    own_address = "192.0.2.1";
+    clock_use_system();
+    netpolicy_free(policy);
+}
+
+static void addresses_of_this_machine_are_not_read_for_every_callback(void **state)
+{
+    struct netpolicy *policy = policy_of("any", "");
+    struct sockaddr_storage listener = address("0.0.0.0", 8080);
+    unsigned before;
+
+    (void)state;
+    clock_freeze(clock_now_ms(), clock_tick_ms());
+    netpolicy_add_listener(policy, (struct sockaddr *)&listener);
+    before = own_readings;
+    for (int i = 0; i < 1000; i++) {
+        allows(policy, "192.0.2.7", 8080);
+        allows(policy, "192.0.2.7", 443);
     }
-    freeifaddrs(interfaces);
+    assert_int_equal(own_readings, before);
+    clock_advance(5000);
+    allows(policy, "192.0.2.7", 443);
+    assert_int_equal(own_readings, before);
+    for (int i = 0; i < 1000; i++)
+        allows(policy, "192.0.2.7", 8080);
+    assert_int_equal(own_readings, before + 1);
+    clock_use_system();
     netpolicy_free(policy);
 }
 
@@ -257,6 +318,8 @@ int main(void)
         cmocka_unit_test(wrong_lists_are_explained),
         cmocka_unit_test(own_listeners_are_refused_also_in_allowed_networks),
         cmocka_unit_test(listeners_at_all_addresses_cover_this_machine),
+        cmocka_unit_test(addresses_that_this_machine_gets_later_are_covered_too),
+        cmocka_unit_test(addresses_of_this_machine_are_not_read_for_every_callback),
         cmocka_unit_test(the_unspecified_address_means_the_loopback),
         cmocka_unit_test(hosts_in_text_are_judged_and_names_pass),
         cmocka_unit_test(other_families_are_refused),
