@@ -108,6 +108,15 @@ def test_an_expired_certificate_is_refused(quick, start_https, workdir):
     expect_failure(platform, receiver, "expired: certificate has expired")
 
 
+def test_a_certificate_for_clients_only_is_refused(quick, start_https, workdir):
+    platform, owner = quick(), Authority(workdir, "owner-ca")
+    receiver = start_https(owner.issue("server", usage="clientAuth"))
+    application = platform.application()
+    upload(platform, application, receiver, owner)
+    report_to(application, receiver)
+    expect_failure(platform, receiver, "certificate: unsuitable certificate purpose")
+
+
 def test_an_expired_anchor_fails_unless_it_is_excused(quick, start_https, workdir):
     platform, owner = quick(), Authority(workdir, "owner-ca", days=-1)
     receiver = start_https(owner.issue("server"))
@@ -281,6 +290,19 @@ def test_the_platform_shows_its_certificate_when_the_entry_says_so(quick, start_
         expect_failure(platform, receiver, "certificate required|handshake|closed")
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_to_whom_it_is_optional_the_platform_shows_a_certificate_only_if_the_entry_says_so(
+        quick, start_https, workdir, platform_identity, is_on):
+    its_authority, identity = platform_identity
+    platform = quick(push__platform_certificate=identity.file, push__platform_key=identity.key)
+    owner = Authority(workdir, "owner-ca")
+    receiver = start_https(owner.issue("server"), asks_for=its_authority)
+    application = platform.application()
+    upload(platform, application, receiver, owner, platformCertificate=is_on)
+    report_to(application, receiver)
+    assert receiver.wait_for_one().client_certificate == (identity.der if is_on else None)
+
+
 def test_what_receivers_should_trust_can_be_printed(quick, workdir, platform_identity):
     its_authority, identity = platform_identity
     platform = quick(push__platform_certificate=identity.followed_by(its_authority).file,
@@ -365,6 +387,20 @@ def test_a_replaced_entry_counts_for_new_connections_on_all_instances(cluster, s
         values = [r.json["service"]["data"]["n"] for r in receiver.requests()
                   if r.json["deviceId"] == device.id]
         assert values == sorted(set(values))
+
+
+def test_a_new_authority_uploaded_while_the_callback_is_invalid_makes_a_probe_at_once(quick, start_https,
+                                                                                    workdir):
+    platform, owner = quick(), Authority(workdir, "owner-ca")  # the next probe would be in an hour
+    receiver = start_https(owner.issue("server"))
+    application = platform.application()
+    upload(platform, application, receiver, Authority(workdir, "not-its-ca"))
+    device = report_to(application, receiver)
+    expect_failure(platform, receiver, "unknown CA")
+    device.report({"n": 1})
+    upload(platform, application, receiver, owner)
+    assert [r.json["service"]["data"]["n"] for r in receiver.wait_for(2)] == [0, 1]
+    platform.wait_for_metric("endpoints", 1, state="valid")
 
 
 def test_a_deleted_entry_counts_no_more(quick, start_https, workdir):

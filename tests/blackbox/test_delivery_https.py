@@ -1,5 +1,7 @@
 """Callbacks over HTTPS: whose certificates are trusted, and what is said of the others."""
 
+import ssl
+
 import pytest
 
 from helpers.certificates import Authority
@@ -79,6 +81,28 @@ def test_without_a_ca_file_the_test_authority_is_a_stranger(start_platform, star
     receiver = start_receiver(tls=tls, host="127.0.0.1")
     device = report_to(platform, receiver.url("/data"))
     expect_no_push(platform, receiver, device, "unable to get local issuer certificate")
+
+
+def test_without_a_ca_file_the_systems_authorities_count(start_platform, start_receiver, authority):
+    # SSL_CERT_FILE names the file of the system's CAs to OpenSSL.
+    platform = start_platform(wrapper=["env", f"SSL_CERT_FILE={authority.file}"])
+    receiver = start_receiver(tls=authority.issue("public").server_context(), host="127.0.0.1")
+    report_to(platform, receiver.url("/data"))
+    assert receiver.wait_for_one("/data").json["service"]["data"] == {"n": 0}
+
+
+@pytest.mark.parametrize("oldest, is_served", [("1.2", True), ("1.3", False)])
+def test_older_versions_of_tls_than_the_setting_says_are_refused(start_platform, start_receiver, authority,
+                                                                 oldest, is_served):
+    platform = start_platform(push__ca_file=authority.file, push__tls_min_version=oldest)
+    tls = authority.issue("old").server_context()
+    tls.maximum_version = ssl.TLSVersion.TLSv1_2
+    receiver = start_receiver(tls=tls, host="127.0.0.1")
+    device = report_to(platform, receiver.url("/data"))
+    if is_served:
+        receiver.wait_for_one("/data")
+    else:
+        expect_no_push(platform, receiver, device, "handshake: ")
 
 
 def test_an_https_callback_that_speaks_plain_http_fails(trusting, receiver):

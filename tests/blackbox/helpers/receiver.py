@@ -130,6 +130,7 @@ class Request:
         self.headers = headers
         self.body = body
         self.connection = connection  # number of the connection it came over
+        self.client_certificate = None  # DER; what the client showed
         self.arrived = time.monotonic()
 
     @property
@@ -175,7 +176,10 @@ class _Connection:
             if not self._receive():
                 return None
         body, self.buffer = self.buffer[:length], self.buffer[length:]
-        return Request(method, path, headers, body, self.number)
+        request = Request(method, path, headers, body, self.number)
+        if self.receiver.tls:
+            request.client_certificate = self.sock.getpeercert(binary_form=True)
+        return request
 
     def run(self):
         try:

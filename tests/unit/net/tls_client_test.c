@@ -188,6 +188,52 @@ static void the_servers_own_certificate_can_be_trusted_directly(void **state)
     assert_true(shakes_hands(world));
 }
 
+static bool is_served_by(struct world *world, EVP_PKEY *key, const char *usage)
+{
+    SSL_CTX *context = client_context(&world->ca);
+    SSL_CTX *server_context;
+
+    world->server = identity_new_for(&world->ca, "DNS:a.example", 100, key, usage);
+    server_context = identity_server_context(&world->server);
+    world->client = connect_to(context, STR("a.example"), false);
+    world->peer = SSL_new(server_context);
+    SSL_CTX_free(context);
+    SSL_CTX_free(server_context);
+    connect_in_memory(world);
+    return shakes_hands(world);
+}
+
+static void a_weak_key_is_refused_also_where_openssl_would_take_it(void **state)
+{
+    struct world *world = *state;
+    SSL_CTX *plain = SSL_CTX_new(TLS_client_method());
+
+    assert_int_equal(SSL_CTX_get_security_level(plain), 0); /* by the configuration file of main */
+    SSL_CTX_free(plain);
+    assert_false(is_served_by(world, EVP_RSA_gen(1024), NULL));
+    assert_string_equal(tls_failure_reason(world->client, NULL),
+                        "certificate: EE certificate key too weak");
+}
+
+static void an_rsa_key_of_2048_bits_is_accepted(void **state)
+{
+    assert_true(is_served_by(*state, EVP_RSA_gen(2048), NULL));
+}
+
+static void a_certificate_for_clients_only_is_refused(void **state)
+{
+    struct world *world = *state;
+
+    assert_false(is_served_by(world, EVP_EC_gen("P-256"), "clientAuth"));
+    assert_string_equal(tls_failure_reason(world->client, NULL),
+                        "certificate: unsuitable certificate purpose");
+}
+
+static void a_certificate_for_both_sides_is_accepted(void **state)
+{
+    assert_true(is_served_by(*state, EVP_EC_gen("P-256"), "clientAuth,serverAuth"));
+}
+
 static void tls_1_1_is_refused(void **state)
 {
     struct world *world = *state;
@@ -372,6 +418,21 @@ static void another_authority_is_not_excused(void **state)
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
+/* A careless openssl.cnf, which OpenSSL reads when it is first used. */
+static void weaken_openssl(void)
+{
+    static const char text[] = "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\n"
+                               "system_default = weak\n[weak]\nCipherString = ALL@SECLEVEL=0\n";
+    char path[] = "/tmp/iotpush-test-XXXXXX";
+    int fd = mkstemp(path);
+
+    if (fd < 0 || write(fd, text, sizeof(text) - 1) < 0 || close(fd) != 0)
+        abort();
+    setenv("OPENSSL_CONF", path, 1);
+    OPENSSL_init_ssl(0, NULL);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +444,10 @@ int main(void)
         STORY(another_name_is_refused),
         STORY(an_unknown_authority_is_refused),
         STORY(the_servers_own_certificate_can_be_trusted_directly),
+        STORY(a_weak_key_is_refused_also_where_openssl_would_take_it),
+        STORY(an_rsa_key_of_2048_bits_is_accepted),
+        STORY(a_certificate_for_clients_only_is_refused),
+        STORY(a_certificate_for_both_sides_is_accepted),
         STORY(tls_1_1_is_refused),
         STORY(tls_1_2_is_accepted),
         STORY(hosts_that_can_not_be_are_refused),
@@ -397,5 +462,6 @@ int main(void)
         STORY(without_a_ca_file_the_systems_authorities_count),
     };
 
+    weaken_openssl();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
