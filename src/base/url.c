@@ -146,6 +146,15 @@ bool url_parse(struct str text, struct url *out)
     return parse_authority(out);
 }
 
+struct str url_without_query(struct str text)
+{
+    size_t len = 0;
+
+    while (len < text.len && text.p[len] != '?' && text.p[len] != '#')
+        len++;
+    return str_n(text.p, len);
+}
+
 /* The byte of the escape s begins with; -1 when it is broken, 0 also when it is %00. */
 static int unescape(struct str s)
 {

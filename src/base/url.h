@@ -31,6 +31,9 @@ struct url {
  */
 bool url_parse(struct str text, struct url *out);
 
+/* The text up to its query or fragment: what a log may show. */
+struct str url_without_query(struct str text);
+
 /* Percent-decoding of a path segment or query value ('+' is a blank only in queries). The result is
  * NUL-terminated in the arena. false: a broken escape, %00, or not UTF-8. */
 struct arena;

@@ -73,6 +73,10 @@ static void read_header(const struct evkeyval *header, struct http_answer *answe
             framing->is_chunked = strcasecmp(header->value, "chunked") == 0;
         }
         break;
+    case 'l':
+        if (strcasecmp(header->key, "Location") == 0)
+            answer->location = header->value;
+        break;
     case 'r':
         if (strcasecmp(header->key, "Retry-After") == 0)
             answer->retry_after_ms = http_retry_after_ms(header->value);

@@ -14,6 +14,7 @@ struct http_answer {
     bool may_be_reused;     /* both sides will agree where the body ends and keep the connection */
     int64_t content_length; /* -1: not known beforehand */
     int64_t retry_after_ms; /* -1: absent or unreadable */
+    const char *location;   /* as it came; NULL: absent. Belongs to the request */
 };
 
 void http_answer_read(struct evhttp_request *request, struct http_answer *answer);

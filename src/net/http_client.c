@@ -282,6 +282,7 @@ static void report_answer(struct http_client *client, const struct http_answer *
         .outcome = HTTP_ANSWERED,
         .status = answer->status,
         .retry_after_ms = answer->retry_after_ms,
+        .location = answer->location,
         .reason = "answered",
     };
 

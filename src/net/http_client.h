@@ -32,7 +32,8 @@ struct http_result {
     enum http_outcome outcome;
     int status;             /* HTTP_ANSWERED */
     int64_t retry_after_ms; /* from Retry-After, seconds or date; -1 when absent or unreadable */
-    const char *reason;     /* English, for the log; valid during the callback */
+    const char *location;   /* HTTP_ANSWERED: the header's value as it came, or NULL */
+    const char *reason;     /* English, for the log; valid during the callback, as location */
     /* The connection had carried a request before and nothing of an answer to this one has come:
      * with HTTP_RESET most likely the peer was just closing an idle connection, and the request
      * may be sent again at once on a new one. */

@@ -23,6 +23,7 @@
 #include "push/breaker.h"
 #include "push/latency.h"
 #include "push/push.h"
+#include "push/result.h"
 #include <sys/queue.h>
 
 #define FENCE_SIZE         160 /* instance id, ':', epoch */
@@ -160,9 +161,10 @@ struct target {
     size_t pace;               /* delivered between the last two looks */
     bool is_full;              /* at the last look: more than its limit was in memory */
     UT_hash_handle hh;
-    const char *url; /* points into key */
+    const char *url;      /* points into key */
+    struct str shown_url; /* for the log: without its query, which may hold a password */
     char *path;      /* request target */
-    char last_error[96];
+    char last_error[RESULT_TEXT_SIZE];
     char digest[TARGET_DIGEST_SIZE]; /* of key: names its parks */
     size_t key_len;
     char key[]; /* "<application> <url>" */
@@ -332,7 +334,6 @@ void target_sweep(struct push *push);     /* once in a while */
 void target_free_all(struct push *push);
 
 /* result rules: outcome.c */
-struct http_result;
 /* An attempt is over: the rules of results, breaker, retries. */
 void target_attempt_done(struct target *target, struct lane *lane,
                          const struct http_result *result);

@@ -8,8 +8,6 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "core/deadletter.h"
-#include "push/result.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 #define DROP_LOG_MS 60000 /* one line per URL and minute */
@@ -23,7 +21,7 @@ static void log_drop(struct target *target, const char *reason)
     target->dropped_since_log++;
     if (target->last_drop_log_ms && now_ms - target->last_drop_log_ms < DROP_LOG_MS)
         return;
-    log_warn("push", "url=%s dropped=%llu reason=%s error=%s", target->url,
+    log_warn("push", "url=%.*s dropped=%llu reason=%s error=%s", STR_ARG(target->shown_url),
              (unsigned long long)target->dropped_since_log, reason, target->last_error);
     target->last_drop_log_ms = now_ms;
     target->dropped_since_log = 0;
@@ -104,15 +102,6 @@ void target_drop_head(struct lane *lane, const char *reason)
 static const struct delivery *head_of(const struct lane *lane)
 {
     return TAILQ_FIRST(&lane->deliveries);
-}
-
-static void note_error(struct target *target, const struct http_result *result)
-{
-    if (result->outcome == HTTP_ANSWERED)
-        snprintf(target->last_error, sizeof(target->last_error), "status %d", result->status);
-    else
-        snprintf(target->last_error, sizeof(target->last_error), "%s",
-                 result->reason ? result->reason : "no answer");
 }
 
 static void delivered(struct target *target, struct lane *lane)
@@ -232,7 +221,7 @@ void target_attempt_done(struct target *target, struct lane *lane,
     if (class == RESULT_OK) {
         delivered(target, lane);
     } else {
-        note_error(target, result);
+        result_write(result, target->last_error);
         count_failure(target, class, result);
         if (head_of(lane)->event->is_forgotten) {
             delivery_end(take_head(lane)); /* the partition's new owner sends it */

@@ -1,6 +1,8 @@
 #include "push/result.h"
 
 #include "base/setting.h"
+#include "base/url.h"
+#include <stdio.h>
 
 #define MAX_REFUSED_PAUSES 8
 
@@ -27,6 +29,52 @@ const char *result_class_name(enum result_class class)
     static const char *const names[] = {"ok", "fail", "throttle", "soft", "refused"};
 
     return names[class];
+}
+
+static bool is_graphic(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.p[i] <= ' ' || s.p[i] > '~')
+            return false;
+    }
+    return true;
+}
+
+/* "https://user:password@host/path?query" is "https://host/path". */
+static struct str without_secrets(struct str location, struct str *scheme)
+{
+    struct str shown = url_without_query(location);
+    const char *slashes = shown.len ? memmem(shown.p, shown.len, "//", 2) : NULL;
+    const char *at, *path;
+
+    *scheme = slashes ? str_n(shown.p, (size_t)(slashes - shown.p) + 2) : STR("");
+    shown = str_n(shown.p + scheme->len, shown.len - scheme->len);
+    path = memchr(shown.p, '/', shown.len);
+    at = slashes ? memrchr(shown.p, '@', path ? (size_t)(path - shown.p) : shown.len) : NULL;
+    return at ? str_n(at + 1, shown.len - (size_t)(at + 1 - shown.p)) : shown;
+}
+
+static void write_status(const struct http_result *result, char text[RESULT_TEXT_SIZE])
+{
+    bool is_redirect = result->status >= 300 && result->status < 400;
+    struct str location = str_of(result->location ? result->location : "");
+    struct str scheme, rest;
+
+    if (!is_redirect || !location.len || !is_graphic(location)) {
+        snprintf(text, RESULT_TEXT_SIZE, "status %d", result->status);
+        return;
+    }
+    rest = without_secrets(location, &scheme);
+    snprintf(text, RESULT_TEXT_SIZE, "status %d to %.*s%.*s", result->status, STR_ARG(scheme),
+             STR_ARG(rest));
+}
+
+void result_write(const struct http_result *result, char text[RESULT_TEXT_SIZE])
+{
+    if (result->outcome == HTTP_ANSWERED)
+        write_status(result, text);
+    else
+        snprintf(text, RESULT_TEXT_SIZE, "%s", result->reason ? result->reason : "no answer");
 }
 
 bool result_counts(enum result_class class, const struct http_result *result)

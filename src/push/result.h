@@ -20,6 +20,12 @@ enum result_class result_classify(const struct http_result *result,
                                   const struct push_settings *settings);
 const char *result_class_name(enum result_class class);
 
+#define RESULT_TEXT_SIZE 160
+
+/* What came instead of a 2xx, in words. A redirect says where to: its Location without query and
+ * user-info, as far as it is printable and there is room. */
+void result_write(const struct http_result *result, char text[RESULT_TEXT_SIZE]);
+
 /* Does it count as a failure of the callback URL? */
 bool result_counts(enum result_class class, const struct http_result *result);
 

@@ -55,6 +55,7 @@ static struct target *target_new(struct push *push, struct str key, struct str a
     target->app = push_app_get(push, app_id);
     target->app->target_count++;
     target->url = target->key + app_id.len + 1;
+    target->shown_url = url_without_query(str_of(target->url));
     /* A URL in Redis was checked when it was stored; one that is not legal now is never sent to. */
     target->path = str_dup(url_parse(str_of(target->url), &url) ? url.target : STR(""));
     target->endpoint = endpoint_get(push->endpoints, app_id, str_of(target->url));
@@ -189,12 +190,12 @@ void target_note_state(struct target *target, enum breaker_state before)
     target->push->breaker_counts[before]--;
     target->push->breaker_counts[now]++;
     if (now == BREAKER_DOWN && before != BREAKER_PROBE)
-        log_warn("push", "url=%s state=invalid failures=%lld reason=%s waiting=%zu parked=%lld",
-                 target->url, (long long)target->breaker.fails, target->last_error,
-                 target->delivery_count, (long long)target->parked_entries);
+        log_warn("push", "url=%.*s state=invalid failures=%lld reason=%s waiting=%zu parked=%lld",
+                 STR_ARG(target->shown_url), (long long)target->breaker.fails,
+                 target->last_error, target->delivery_count, (long long)target->parked_entries);
     else if (now == BREAKER_UP || (now == BREAKER_DRAIN && before != BREAKER_UP))
-        log_info("push", "url=%s state=%s waiting=%zu parked=%lld", target->url,
-                 breaker_state_name(now), target->delivery_count,
+        log_info("push", "url=%.*s state=%s waiting=%zu parked=%lld",
+                 STR_ARG(target->shown_url), breaker_state_name(now), target->delivery_count,
                  (long long)target->parked_entries);
 }
 
@@ -271,7 +272,8 @@ void target_set_paused(struct target *target, bool is_paused)
     if (target->is_paused == is_paused)
         return;
     target->is_paused = is_paused;
-    log_info("push", "url=%s deliveries=%s", target->url, is_paused ? "paused" : "resumed");
+    log_info("push", "url=%.*s deliveries=%s", STR_ARG(target->shown_url),
+             is_paused ? "paused" : "resumed");
     if (is_paused)
         target_park_all(target);
     else

@@ -63,8 +63,8 @@ static void discard_unreadable(struct park *park, struct str entry)
 {
     struct key key;
 
-    log_error("push", "partition=%u url=%s state=dropped reason=unreadable",
-              park->stream.partition->number, park->target->url);
+    log_error("push", "partition=%u url=%.*s state=dropped reason=unreadable",
+              park->stream.partition->number, STR_ARG(park->target->shown_url));
     metric_inc(M_EVENTS_MALFORMED);
     redis_command(park->target->push->core->redis, 3,
                   (struct str[]){STR("ZREM"),

@@ -112,6 +112,7 @@ def test_an_endpoint_that_never_answers_fails_at_the_timeout(impatient, receiver
     assert first.notify_id == second.notify_id and first.connection != second.connection
 
 
+# When exactly is asserted in tests/unit/net/http_client_test.c: a_peer_that_never_reads_is_a_timeout.
 def test_an_endpoint_that_never_reads_fails_at_the_timeout(impatient, receiver):
     application = impatient.application()
     receiver.never_reads()

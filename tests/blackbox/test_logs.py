@@ -7,6 +7,7 @@ import pytest
 
 from helpers import http
 from helpers.nouns import DEVICES, LOGIN, SUBSCRIPTIONS
+from helpers.receiver import Answer
 from helpers.waiting import wait_until
 
 
@@ -62,6 +63,25 @@ def test_request_lines_are_never_held_back(start_platform):
                             if r["path"].startswith("/nowhere/")]) == 50, "50 lines")
 
 
+def ruin_callbacks(platform, application, device, receiver):
+    """Everything that is logged of a callback: paused, resumed, invalid, valid again, a drop."""
+    url = receiver.url("/data?token=of-the-callback")
+    assert platform.ctl("delivery", "pause", url).returncode == 0
+    assert platform.ctl("delivery", "resume", url).returncode == 0
+    platform.wait_for_log("url=.* deliveries=resumed")
+    receiver.answers(*[500] * 10)
+    device.report({"n": 1})
+    platform.wait_for_log("url=.* state=invalid")
+    platform.wait_for_log("url=.* state=(valid|draining)")
+    receiver.answers(then=Answer(302, {"Location": "https://u:of-the-location@other.example/login"
+                                                   "?x=of-the-location"}))
+    device.report({"n": 2})
+    platform.wait_for_log(rf"url={receiver.url('/data')} dropped=1 reason=refused "
+                          'error="?status 302 to https://other.example/login"?$')
+    shown = platform.ctl("endpoint", "show", url, "--app", application.id)
+    assert "status 302 to https://other.example/login\n" in shown.stdout
+
+
 def test_request_lines_show_no_secret(start_platform, receiver):
     platform = start_platform(log__requests="on", log__level="debug")
     application = platform.application()
@@ -71,9 +91,11 @@ def test_request_lines_show_no_secret(start_platform, receiver):
     device.report({"text": "of-the-body"})
     receiver.wait_for(1)
     platform.api("GET", f"{SUBSCRIPTIONS}?secret=of-the-query")
+    ruin_callbacks(platform, application, device, receiver)
     wait_until(lambda: platform.log.count(f"path={SUBSCRIPTIONS} ") >= 2, "the lines")
     for secret in (application.secret, application.token, application.refresh_token, device.secret,
-                   device.token, "of-the-body", "of-the-query"):
+                   device.token, "of-the-body", "of-the-query", "of-the-callback",
+                   "of-the-location"):
         assert secret not in platform.log
 
 

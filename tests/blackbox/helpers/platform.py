@@ -164,7 +164,7 @@ class Platform:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def wait_for_log(self, pattern, timeout=10):
-        return wait_until(lambda: re.search(pattern, self.log), f"{pattern!r} in the log", timeout)
+        return wait_until(lambda: re.search(pattern, self.log, re.M), f"{pattern!r} in the log", timeout)
 
     def admin(self, method, target, body=None):
         return http.request(str(self.admin_socket), method, target, body)

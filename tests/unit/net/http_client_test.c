@@ -762,12 +762,14 @@ static void a_peer_that_never_reads_is_a_timeout(void **state)
 {
     struct world *world = *state;
     char *body = calloc(1, 16 << 20);
+    int64_t begin = clock_tick_ms();
 
     world->stops_reading = true;
     http_client_post(world->client, "/", NULL, 0, str_n(body, 16 << 20), SHORT_MS, on_result,
                      world);
     free(body);
     wait_for(world, &world->closed_count, 1);
+    assert_true(clock_tick_ms() - begin >= SHORT_MS);
     assert_result(world, 0, HTTP_TIMED_OUT, 0);
 }
 

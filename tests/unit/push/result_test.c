@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -86,7 +87,7 @@ static void no_answer_fails_and_counts(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(outcomes) / sizeof(*outcomes); i++) {
         /* whatever stands in the members that belong to an answer */
-        struct http_result result = {outcomes[i], 200, 7000, "broken", i % 2};
+        struct http_result result = {outcomes[i], 200, 7000, "/", "broken", i % 2};
         enum result_class class = result_classify(&result, &settings);
 
         assert_int_equal(class, RESULT_FAIL);
@@ -266,6 +267,67 @@ static void eight_pauses_can_be_listed(void **state)
     assert_int_equal(refused_pause("1s,2s,3s,4s,5s,6s,7s,8s", 9), -1);
 }
 
+/* -- words ------------------------------------------------------------------------------------ */
+
+static void assert_words(struct http_result result, const char *expected)
+{
+    char text[RESULT_TEXT_SIZE];
+
+    result_write(&result, text);
+    assert_string_equal(text, expected);
+}
+
+static void assert_location(const char *location, const char *expected)
+{
+    struct http_result result = answered(302, NO_RETRY_AFTER);
+
+    result.location = location;
+    assert_words(result, expected);
+}
+
+static void a_failure_is_told_in_words(void **state)
+{
+    struct http_result with_location = answered(404, NO_RETRY_AFTER);
+
+    (void)state;
+    with_location.location = "https://elsewhere.example/";
+    assert_words(with_location, "status 404");
+    assert_words((struct http_result){.outcome = HTTP_RESET, .reason = "closed"}, "closed");
+    assert_words((struct http_result){.outcome = HTTP_RESET}, "no answer");
+}
+
+static void a_redirect_says_where_to_without_what_may_be_secret(void **state)
+{
+    (void)state;
+    assert_location(NULL, "status 302");
+    assert_location("", "status 302");
+    assert_location("https://elsewhere.example/login", "status 302 to https://elsewhere.example/login");
+    assert_location("/login?token=secret#x", "status 302 to /login");
+    assert_location("//host/a@b", "status 302 to //host/a@b");
+    assert_location("http://user:secret@host:8080?x", "status 302 to http://host:8080");
+    assert_location("http://u@v@host/p", "status 302 to http://host/p");
+}
+
+static void a_redirect_to_what_cannot_be_shown_is_a_status(void **state)
+{
+    (void)state;
+    assert_location("/a b", "status 302");
+    assert_location("/a\x1b[31m", "status 302");
+    assert_location("/\xc3\xa4", "status 302");
+}
+
+static void a_long_location_is_cut(void **state)
+{
+    struct http_result result = answered(301, NO_RETRY_AFTER);
+    char location[1000] = "/", text[RESULT_TEXT_SIZE];
+
+    (void)state;
+    memset(location + 1, 'a', sizeof(location) - 2);
+    result.location = location;
+    result_write(&result, text);
+    assert_int_equal(strlen(text), RESULT_TEXT_SIZE - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +352,10 @@ int main(void)
         cmocka_unit_test(a_refusal_is_tried_again_after_each_listed_pause),
         cmocka_unit_test(without_listed_pauses_the_first_refusal_is_the_last),
         cmocka_unit_test(eight_pauses_can_be_listed),
+        cmocka_unit_test(a_failure_is_told_in_words),
+        cmocka_unit_test(a_redirect_says_where_to_without_what_may_be_secret),
+        cmocka_unit_test(a_redirect_to_what_cannot_be_shown_is_a_status),
+        cmocka_unit_test(a_long_location_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
