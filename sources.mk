@@ -68,6 +68,8 @@ net_sources = \
     src/net/http_routes.h \
     src/net/http_server.c \
     src/net/http_server.h \
+    src/net/mqtt_codec.c \
+    src/net/mqtt_codec.h \
     src/net/netpolicy.c \
     src/net/netpolicy.h \
     src/net/pem.c \
@@ -353,6 +355,7 @@ unit_tests = \
     tests/unit/net/http_client_test \
     tests/unit/net/http_guard_test \
     tests/unit/net/http_routes_test \
+    tests/unit/net/mqtt_codec_test \
     tests/unit/net/netpolicy_test \
     tests/unit/net/pem_test \
     tests/unit/net/resolver_test \
@@ -429,4 +432,10 @@ other_tests = \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \
     tests/fuzz/json_fuzz.c \
+    tests/fuzz/mqtt_fuzz.c \
+    tests/fuzz/mqtt_fuzz/answers \
+    tests/fuzz/mqtt_fuzz/connect \
+    tests/fuzz/mqtt_fuzz/connect31 \
+    tests/fuzz/mqtt_fuzz/publish \
+    tests/fuzz/mqtt_fuzz/subscribe \
     tests/fuzz/pem_fuzz.c
