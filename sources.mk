@@ -132,6 +132,8 @@ core_sources = \
     src/core/event.c \
     src/core/event.h \
     src/core/events.def \
+    src/core/group.c \
+    src/core/group.h \
     src/core/history.c \
     src/core/history.h \
     src/core/node.c \
@@ -188,6 +190,7 @@ api_v1_sources = \
     src/api/v1/device_object.c \
     src/api/v1/device_object.h \
     src/api/v1/devices.c \
+    src/api/v1/groups.c \
     src/api/v1/history.c \
     src/api/v1/history_query.c \
     src/api/v1/history_query.h \
@@ -311,6 +314,14 @@ lua_scripts = \
     src/store/lua/device_presence.lua \
     src/store/lua/device_seen.lua \
     src/store/lua/device_token.lua \
+    src/store/lua/group_add.lua \
+    src/store/lua/group_delete.lua \
+    src/store/lua/group_list.lua \
+    src/store/lua/group_modify.lua \
+    src/store/lua/group_of_devices.lua \
+    src/store/lua/group_read.lua \
+    src/store/lua/group_remove.lua \
+    src/store/lua/group_sweep.lua \
     src/store/lua/instance_beat.lua \
     src/store/lua/lease_claim.lua \
     src/store/lua/lease_release.lua \
@@ -420,6 +431,7 @@ other_tests = \
     tests/blackbox/test_devices_manage.py \
     tests/blackbox/test_devices_register.py \
     tests/blackbox/test_faults.py \
+    tests/blackbox/test_groups.py \
     tests/blackbox/test_history.py \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \

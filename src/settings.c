@@ -107,6 +107,11 @@ const struct setting settings_table[] = {
     {"device", "old_status_set", SETTING_BOOL, AT(core.has_old_status_set), "on", 0, 0, NULL, true,
      "Say OFFLINE with NOT_ACTIVE of devices that never connected; off: INACTIVE", NULL},
 
+    {"device", "location_service", SETTING_TEXT, AT(core.location_service), "Location", 0, 0, NULL, true,
+     "Service whose reported latitude, longitude and radius are a device's position", NULL},
+    {"device", "muted_commands", SETTING_INT, AT(core.muted_commands), "100", 0, 1000, NULL, true,
+     "Commands that may be muted for one service of a device", NULL},
+
     {"history", "max_entries", SETTING_INT, AT(core.history_entries), "1000", 0, 1000000, NULL, true,
      "Reports kept per device, about; 0: none", NULL},
     {"history", "max_bytes", SETTING_SIZE, AT(core.history_bytes), "4m", 1 * KIB, 1024 * MIB, NULL, true,
@@ -117,6 +122,13 @@ const struct setting settings_table[] = {
      "Devices behind a gateway whose history can be read together; with more 100216, and one has to be named", NULL},
     {"history", "answer_bytes", SETTING_SIZE, AT(core.history_answer_bytes), "16m", 1 * KIB, 1024 * MIB, NULL, true,
      "Largest answer with history; a page that has more ends early", NULL},
+
+    {"group", "per_application", SETTING_INT, AT(core.groups_per_app), "1000", 1, 1000000, NULL, true,
+     "Device groups an application may have", NULL},
+    {"group", "per_device", SETTING_INT, AT(core.groups_per_device), "1", 1, 20, NULL, true,
+     "Groups a device may be in; clients of the older API may want more than one", NULL},
+    {"group", "ids_per_call", SETTING_INT, AT(core.group_ids_per_call), "1000", 1, 1000, NULL, true,
+     "Devices that one request may put into a group, or take out of it", NULL},
 
     {"limits", "header_bytes", SETTING_SIZE, AT(limits.header_bytes), "16k", 1 * KIB, 1 * MIB, NULL, true,
      "Largest head of a request; more: 431", NULL},

@@ -300,11 +300,18 @@ void app_delete(struct core *core, struct str app_id, app_done_cb cb, void *arg)
     struct change *change = change_new(core, app_id, arg);
     struct str id = str_of(change->id);
     struct key app, nodes, devices, subscriptions, index, breakers, certificates;
+    struct key groups, names, order, members, groups_of, dead;
     struct str keys[] = {key_app(&app, id), key_app_devices(&devices, id),
                          key_app_nodes(&nodes, id), key_app_subscriptions(&subscriptions, id),
                          key_app_subscription_index(&index, id),
                          key_app_breakers(&breakers, id),
-                         key_app_certificates(&certificates, id)};
+                         key_app_certificates(&certificates, id),
+                         key_app_groups(&groups, id),
+                         key_app_group_names(&names, id),
+                         key_app_group_order(&order, id),
+                         key_app_group_members(&members, id),
+                         key_app_device_groups(&groups_of, id),
+                         key_app_dead_groups(&dead, id)};
 
     change->done_cb = cb;
     redis_script(core->redis, &script_app_delete, sizeof(keys) / sizeof(*keys), keys, 0, NULL,

@@ -30,10 +30,16 @@ struct core_settings {
     int64_t shadow_properties;                        /* reported properties kept per device */
     int64_t sign_time_tolerance_ms;                   /* sign_type 1 of device-auth */
     bool has_old_status_set;                          /* OFFLINE/NOT_ACTIVE instead of INACTIVE */
+    char *location_service;                           /* service whose values are positions */
+    int64_t muted_commands;                           /* of one service */
     /* [history] */
     int64_t history_entries, history_bytes, history_age_ms; /* per device */
     int64_t history_gateway_devices;                        /* read together */
     int64_t history_answer_bytes;
+    /* [group] */
+    int64_t groups_per_app;
+    int64_t groups_per_device;
+    int64_t group_ids_per_call;
     /* [subscription] */
     int same_type;                  /* enum subscription_same_type */
     int64_t urls_per_app;           /* fanout */

@@ -47,6 +47,7 @@ struct device {
     int64_t created_ms, modified_ms;
     struct device_fields fields; /* the record as it stands */
     struct device_service *services;
+    struct str group_ids; /* with blanks between; not read here: group_of_devices (core/group.h) */
 };
 
 struct str device_member(const struct device *device, const char *name); /* STR_NONE: not set */

@@ -104,14 +104,16 @@ static void node_reserved(enum redis_status status, const redisReply *reply, voi
 static void reserve(struct holding *holding, struct str dead)
 {
     struct core *core = holding->core;
-    struct key app, nodes, devices;
+    struct key app, nodes, devices, members, groups_of;
     struct decimal now, most;
     struct str keys[] = {key_app(&app, holding->app_id), key_app_nodes(&nodes, holding->app_id),
-                         key_app_devices(&devices, holding->app_id)};
+                         key_app_devices(&devices, holding->app_id),
+                         key_app_group_members(&members, holding->app_id),
+                         key_app_device_groups(&groups_of, holding->app_id)};
     struct str args[] = {holding->what, holding->device_id, decimal_str(&now, clock_now_ms()),
                          decimal_str(&most, core->settings->devices_per_app), dead};
 
-    redis_script(core->redis, &script_node_reserve, 3, keys, 5, args, node_reserved, holding);
+    redis_script(core->redis, &script_node_reserve, 5, keys, 5, args, node_reserved, holding);
 }
 
 void node_reserve(struct core *core, struct arena *arena, struct str app_id, struct str node_id,
@@ -194,11 +196,13 @@ static struct release *release_new(device_done_cb cb, void *arg)
 void node_release(struct core *core, struct str app_id, struct str node_id, struct str device_id,
                   bool is_device_gone, device_done_cb cb, void *arg)
 {
-    struct key nodes, devices;
-    struct str keys[] = {key_app_nodes(&nodes, app_id), key_app_devices(&devices, app_id)};
+    struct key nodes, devices, members, groups_of;
+    struct str keys[] = {key_app_nodes(&nodes, app_id), key_app_devices(&devices, app_id),
+                         key_app_group_members(&members, app_id),
+                         key_app_device_groups(&groups_of, app_id)};
     struct str args[] = {node_id, device_id, is_device_gone ? STR("1") : STR("0")};
 
-    redis_script(core->redis, &script_node_release, 2, keys, 3, args, released,
+    redis_script(core->redis, &script_node_release, 4, keys, 3, args, released,
                  release_new(cb, arg));
 }
 

@@ -153,6 +153,36 @@ struct str key_app_certificates(struct key *key, struct str app_id)
     return in_app(key, app_id, "certs");
 }
 
+struct str key_app_groups(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "grp");
+}
+
+struct str key_app_group_names(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "grpname");
+}
+
+struct str key_app_group_order(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "grporder");
+}
+
+struct str key_app_group_members(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "grpmember");
+}
+
+struct str key_app_device_groups(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "grpof");
+}
+
+struct str key_app_dead_groups(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "grpdead");
+}
+
 struct str key_apps(struct key *key)
 {
     return written(key, snprintf(key->text, sizeof(key->text), "{g}:apps"));

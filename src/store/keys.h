@@ -65,6 +65,19 @@ struct str key_app_breakers(struct key *key, struct str app_id);
 /* hash: host:port -> certificate entry (core/certificate.h). */
 struct str key_app_certificates(struct key *key, struct str app_id);
 
+/* hash: group id -> "<name> <most devices> <created ms> <description as JSON>". */
+struct str key_app_groups(struct key *key, struct str app_id);
+/* hash: name -> group id. */
+struct str key_app_group_names(struct key *key, struct str app_id);
+/* zset: group ids by time of creation. */
+struct str key_app_group_order(struct key *key, struct str app_id);
+/* zset: "<group id> <device id>", the members of all groups; all scores are 0. */
+struct str key_app_group_members(struct key *key, struct str app_id);
+/* hash: device id -> ids of its groups, with blanks between. */
+struct str key_app_device_groups(struct key *key, struct str app_id);
+/* set: ids of groups that are gone and have members to be taken away still. */
+struct str key_app_dead_groups(struct key *key, struct str app_id);
+
 /* zset: application ids by time of creation. */
 struct str key_apps(struct key *key);
 /* zset: live instances by their last heartbeat, in ms of Redis' clock. */

@@ -56,6 +56,15 @@ static void write_services(struct json_writer *w, const struct device *device)
     json_array_end(w);
 }
 
+static void write_group_ids(struct json_writer *w, struct str ids)
+{
+    json_key(w, "devGroupIds");
+    json_array(w);
+    while (ids.len)
+        json_str(w, str_split(ids, ' ', &ids));
+    json_array_end(w);
+}
+
 void v1_write_device(struct json_writer *w, const struct device *device, bool with_imsi,
                      bool has_old_status_set)
 {
@@ -76,9 +85,7 @@ void v1_write_device(struct json_writer *w, const struct device *device, bool wi
     json_object(w);
     json_member_null(w, "protocolType");
     json_object_end(w);
-    json_key(w, "devGroupIds");
-    json_array(w);
-    json_array_end(w);
+    write_group_ids(w, device->group_ids);
     json_member_null(w, "alarmInfo");
     json_object_end(w);
 }

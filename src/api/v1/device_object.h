@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "core/device.h"
 
-/* One object. The imsi is shown when it was selected; has_old_status_set: INACTIVE is shown as
+/* One object, with the groups that stand in device->group_ids. The imsi is shown when it was selected; has_old_status_set: INACTIVE is shown as
  * OFFLINE. */
 void v1_write_device(struct json_writer *w, const struct device *device, bool with_imsi,
                      bool has_old_status_set);

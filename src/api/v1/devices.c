@@ -5,26 +5,45 @@
 #include "base/crypto.h"
 #include "base/decimal.h"
 #include "core/device.h"
+#include "core/group.h"
 
 /* ---- querying ---- */
 
-static void answer_device(enum error error, const struct device *device, void *arg)
+static void answer_device(enum error error, const struct str *group_ids, void *arg)
 {
     struct call *call = arg;
+    struct device *device = call_context(call);
 
     if (error) {
         v1_fail(call, error);
         return;
     }
+    device->group_ids = group_ids[0];
     v1_write_device(call_json(call), device, call_query(call, "select").len > 0,
-                 v1_core(call)->settings->has_old_status_set);
+                    v1_core(call)->settings->has_old_status_set);
     call_reply_json(call, 200);
+}
+
+static void device_found(enum error error, const struct device *found, void *arg)
+{
+    struct call *call = arg;
+    struct device *device;
+
+    if (error) {
+        v1_fail(call, error);
+        return;
+    }
+    device = arena_alloc(call_arena(call), sizeof(*device));
+    *device = *found;
+    call_set_context(call, device);
+    group_of_devices(v1_core(call), call_arena(call), v1_app_id(call),
+                     (struct group_ids){&device->id, 1}, answer_device, call);
 }
 
 static void query_own(struct call *call)
 {
     device_read(v1_core(call), call_arena(call), v1_app_id(call),
-                call_path_param(call, "deviceId"), true, answer_device, call);
+                call_path_param(call, "deviceId"), true, device_found, call);
 }
 
 static void query_one(struct call *call)

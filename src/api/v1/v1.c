@@ -121,12 +121,44 @@ static void other_app_read(enum error error, const struct app *app, void *arg)
     v1_fail(arg, error ? error : ERR_APP_NOT_AUTHORIZED);
 }
 
+static void other_app_read_200(enum error error, const struct app *app, void *arg)
+{
+    (void)app;
+    v1_fail(arg, !error                       ? ERR_APP_NOT_AUTHORIZED_200
+                 : error == ERR_APP_NOT_FOUND ? ERR_APP_NOT_FOUND_200
+                                              : error);
+}
+
+/* The first that is not the caller's, or STR_NONE. */
+static struct str other_app(const struct call *call, struct str app_id)
+{
+    struct str named[] = {app_id, call_query(call, "appId"), call_query(call, "accessAppId")};
+
+    for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++) {
+        if (named[i].len && !str_eq(named[i], v1_app_id(call)))
+            return named[i];
+    }
+    return STR_NONE;
+}
+
+static void check_app(struct call *call, struct str app_id, call_handler next, app_cb refuse_other)
+{
+    struct str other = other_app(call, app_id);
+
+    if (other.p)
+        app_read(v1_core(call), other, refuse_other, call);
+    else
+        next(call);
+}
+
 void v1_check_app(struct call *call, struct str app_id, call_handler next)
 {
-    if (!app_id.len || str_eq(app_id, v1_app_id(call)))
-        next(call);
-    else
-        app_read(v1_core(call), app_id, other_app_read, call);
+    check_app(call, app_id, next, other_app_read);
+}
+
+void v1_check_app_200(struct call *call, struct str app_id, call_handler next)
+{
+    check_app(call, app_id, next, other_app_read_200);
 }
 
 /* ---- bodies ---- */
@@ -161,7 +193,7 @@ bool v1_read_body(struct call *call, const struct field *table, void *out, enum 
 static const char *const prefixes[] = {"/iocm/", "/iodm/", NULL};
 static const struct route *const tables[] = {v1_security_routes, v1_registration_routes,
                                              v1_device_routes, v1_history_routes,
-                                             v1_subscription_routes, NULL};
+                                             v1_subscription_routes, v1_group_routes, NULL};
 
 struct http_api v1_api = {
     .name = "v1",

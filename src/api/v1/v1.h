@@ -22,15 +22,18 @@ struct str v1_app_id(const struct call *call);
 
 void v1_fail(struct call *call, enum error error);
 
-/* The application whose resources are meant: the caller's, unless the query's or body's appId names
- * another one. Calls next(call) when it is the caller's; else answers 100203 or 100217. */
+/* The application whose resources are meant: the caller's, unless app_id (the body's, say) or the
+ * query's appId or accessAppId names another one. Calls next(call) when it is the caller's; else
+ * answers 100203 or 100217. */
 void v1_check_app(struct call *call, struct str app_id, call_handler next);
+/* Where the protocol says these two with status 200. */
+void v1_check_app_200(struct call *call, struct str app_id, call_handler next);
 
 /* The body as an object read by a table; false: v1_fail(call, error) was called. */
 bool v1_read_body(struct call *call, const struct field *table, void *out, enum error malformed,
                   enum error missing, enum error invalid, const struct json **json);
 
 extern const struct route v1_security_routes[], v1_registration_routes[], v1_device_routes[],
-    v1_history_routes[], v1_subscription_routes[];
+    v1_history_routes[], v1_subscription_routes[], v1_group_routes[];
 
 #endif

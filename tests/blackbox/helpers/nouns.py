@@ -22,9 +22,18 @@ def device_password(secret, timestamp):
     return hmac.new(timestamp.encode(), secret.encode(), hashlib.sha256).hexdigest()
 
 
+def ids_of(devices):
+    """Of devices, or of what are ids already."""
+    return [d if isinstance(d, str) else d.id for d in devices]
+
+
 CREDENTIALS_BY_CODE = "/iocm/app/reg/v1.1.0/deviceCredentials"
 CREDENTIALS_BY_SECRET = "/iocm/app/reg/v2.0.0/deviceCredentials"
 DEVICES = "/iocm/app/dm/v1.4.0/devices"
+GROUPS = "/iocm/app/devgroup/v1.3.0/devGroups"
+GROUP_MEMBERS = "/iocm/app/dm/v1.2.0/devices/ids"
+ADD_TO_GROUP = "/iocm/app/dm/v1.1.0/devices/addDevGroupTagToDevices"
+REMOVE_FROM_GROUP = "/iocm/app/dm/v1.1.0/devices/deleteDevGroupTagFromDevices"
 SUBSCRIPTIONS = "/iocm/app/sub/v1.2.0/subscriptions"
 LOGIN = "/iocm/app/sec/v1.1.0/login"
 REFRESH = "/iocm/app/sec/v1.1.0/refreshToken"
@@ -122,6 +131,30 @@ class Application:
         response = self.get(f"{DEVICES}/{device_id}{query}")
         assert response.status == 200, response
         return response.json
+
+    # --- groups
+
+    def try_create_group(self, name=None, **members):
+        return self.post(GROUPS, {"name": name or new_name("g").replace("-", ""), **members})
+
+    def create_group(self, name=None, *devices, **members):
+        if devices:
+            members["deviceIds"] = [d.id for d in devices]
+        response = self.try_create_group(name, **members)
+        assert response.status == 200 and "id" in response.json, response
+        return response.json
+
+    def try_add(self, group, *devices):
+        return self.post(ADD_TO_GROUP, {"devGroupId": group["id"], "deviceIds": ids_of(devices)})
+
+    def try_remove(self, group, *devices):
+        return self.post(REMOVE_FROM_GROUP, {"devGroupId": group["id"], "deviceIds": ids_of(devices)})
+
+    def members(self, group, size=1000, page=0):
+        """Ids, in the order they are answered."""
+        response = self.get(f"{GROUP_MEMBERS}?devGroupId={group['id']}&pageSize={size}&pageNo={page}")
+        assert response.status == 200 and "deviceIds" in response.json, response
+        return response.json["deviceIds"]
 
     # --- subscriptions
 

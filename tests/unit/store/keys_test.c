@@ -53,6 +53,12 @@ static void keys_of_an_application_have_their_names(void **state)
     assert_key(&key, key_app_devices(&key, STR("app1")), "{aapp1}:devs");
     assert_key(&key, key_app_subscriptions(&key, STR("app1")), "{aapp1}:sub");
     assert_key(&key, key_app_subscription_index(&key, STR("app1")), "{aapp1}:subkey");
+    assert_key(&key, key_app_groups(&key, STR("app1")), "{aapp1}:grp");
+    assert_key(&key, key_app_group_names(&key, STR("app1")), "{aapp1}:grpname");
+    assert_key(&key, key_app_group_order(&key, STR("app1")), "{aapp1}:grporder");
+    assert_key(&key, key_app_group_members(&key, STR("app1")), "{aapp1}:grpmember");
+    assert_key(&key, key_app_device_groups(&key, STR("app1")), "{aapp1}:grpof");
+    assert_key(&key, key_app_dead_groups(&key, STR("app1")), "{aapp1}:grpdead");
 }
 
 static void keys_of_the_deployment_have_their_names(void **state)

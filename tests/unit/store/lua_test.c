@@ -30,6 +30,12 @@
 #define DEVICES   "{aapp1}:devs"
 #define SUBS      "{aapp1}:sub"
 #define INDEX     "{aapp1}:subkey"
+#define GROUPS    "{aapp1}:grp"
+#define NAMES     "{aapp1}:grpname"
+#define ORDER     "{aapp1}:grporder"
+#define MEMBERS   "{aapp1}:grpmember"
+#define GROUPS_OF "{aapp1}:grpof"
+#define DEAD      "{aapp1}:grpdead"
 #define CODE      "vc:{digest}"
 #define LEASE     "{p7}:own"
 #define EPOCH     "{p7}:epoch"
@@ -88,6 +94,11 @@ static void given(const char *command)
 static void given_field(const char *key, const char *field, const char *value)
 {
     freeReplyObject(call(admin, 4, (const char *[]){"HSET", key, field, value}));
+}
+
+static void given_member(const char *member)
+{
+    freeReplyObject(call(admin, 4, (const char *[]){"ZADD", MEMBERS, "0", member}));
 }
 
 /* One key a line, sorted: its name and what it holds; of a stream the events without their ids. */
@@ -383,7 +394,8 @@ static void the_current_token_is_revoked_with_its_refresh_token(void **state)
 
 /* -- node ids --------------------------------------------------------------------------------- */
 
-#define RESERVE_KEYS KEYS(APP, NODES, DEVICES)
+#define RESERVE_KEYS KEYS(APP, NODES, DEVICES, MEMBERS, GROUPS_OF)
+#define RELEASE_KEYS KEYS(NODES, DEVICES, MEMBERS, GROUPS_OF)
 
 static void a_free_node_id_is_reserved(void **state)
 {
@@ -421,6 +433,9 @@ static void a_dead_reservation_is_replaced(void **state)
     given("HSET " APP " name n");
     given("HSET " NODES " node dev2:500");
     given("ZADD " DEVICES " 500 dev2");
+    given_field(GROUPS_OF, "dev2", "g1 g2");
+    given_member("g1 dev2");
+    given_member("g2 dev2");
     TWICE("OK", node_reserve, RESERVE_KEYS, ARGS("node", "dev1", "1000", "1", "dev2:500"));
     assert_state(APP " name=n\n" DEVICES " dev1=1000\n" NODES " node=dev1:1000\n");
 }
@@ -442,10 +457,10 @@ static void a_node_id_is_given_back_by_its_holder_only(void **state)
     (void)state;
     given("HSET " NODES " node dev1:5 other dev2:6");
     given("ZADD " DEVICES " 5 dev1 6 dev2");
-    REFUSED("1", node_release, KEYS(NODES, DEVICES), ARGS("other", "dev1", ""));
-    REFUSED("1", node_release, KEYS(NODES, DEVICES), ARGS("node", "dev", ""));
-    REFUSED("1", node_release, KEYS(NODES, DEVICES), ARGS("none", "dev1", ""));
-    TWICE("1", node_release, KEYS(NODES, DEVICES), ARGS("node", "dev1", ""));
+    REFUSED("1", node_release, RELEASE_KEYS, ARGS("other", "dev1", ""));
+    REFUSED("1", node_release, RELEASE_KEYS, ARGS("node", "dev", ""));
+    REFUSED("1", node_release, RELEASE_KEYS, ARGS("none", "dev1", ""));
+    TWICE("1", node_release, RELEASE_KEYS, ARGS("node", "dev1", ""));
     assert_state(DEVICES " dev1=5 dev2=6\n" NODES " other=dev2:6\n");
 }
 
@@ -454,8 +469,223 @@ static void a_device_that_is_gone_leaves_the_index(void **state)
     (void)state;
     given("HSET " NODES " node dev1:5");
     given("ZADD " DEVICES " 5 dev1 6 dev2");
-    TWICE("1", node_release, KEYS(NODES, DEVICES), ARGS("node", "dev1", "1"));
+    TWICE("1", node_release, RELEASE_KEYS, ARGS("node", "dev1", "1"));
     assert_state(DEVICES " dev2=6\n");
+}
+
+static void a_device_that_is_gone_leaves_its_groups(void **state)
+{
+    (void)state;
+    given("ZADD " DEVICES " 5 dev1 6 dev2");
+    given_field(GROUPS_OF, "dev1", "g1 g2");
+    given_field(GROUPS_OF, "dev2", "g1");
+    given_member("g1 dev1");
+    given_member("g1 dev2");
+    given_member("g2 dev1");
+    REFUSED("1", node_release, RELEASE_KEYS, ARGS("node", "dev1", "0"));
+    TWICE("1", node_release, RELEASE_KEYS, ARGS("node", "dev1", "1"));
+    assert_state(DEVICES " dev2=6\n" MEMBERS " g1 dev2=0\n" GROUPS_OF " dev2=g1\n");
+}
+
+/* -- groups ----------------------------------------------------------------------------------- */
+
+#define ADD_KEYS    KEYS(APP, GROUPS, NAMES, ORDER, MEMBERS, GROUPS_OF, DEVICES)
+#define REMOVE_KEYS KEYS(GROUPS, MEMBERS, GROUPS_OF, DEVICES)
+#define MODIFY_KEYS KEYS(GROUPS, NAMES, MEMBERS)
+#define UNMAKE_KEYS KEYS(GROUPS, NAMES, ORDER, DEAD)
+#define SWEEP_KEYS  KEYS(DEAD, MEMBERS, GROUPS_OF)
+#define LIST_KEYS   KEYS(GROUPS, NAMES, ORDER, MEMBERS)
+/* of an application that may have two groups */
+#define NEW(id, name, most_devices, ...)                                                           \
+    ARGS(id, "1", name, "\"a  b\"", "500", "2", most_devices, __VA_ARGS__)
+#define INTO(id, per_device, ...) ARGS(id, per_device, "", "null", "0", "2", "0", __VA_ARGS__)
+
+#define THREE_DEVICES DEVICES " a=1 b=2 c=3\n"
+
+static void given_three_devices(void)
+{
+    given("HSET " APP " name n");
+    given("ZADD " DEVICES " 1 a 2 b 3 c");
+}
+
+static void given_group(const char *id, const char *name, const char *most)
+{
+    char *facts = xasprintf("%s %s 500 null", name, most);
+
+    given_field(GROUPS, id, facts);
+    given_field(NAMES, name, id);
+    freeReplyObject(call(admin, 4, (const char *[]){"ZADD", ORDER, "500", id}));
+    free(facts);
+}
+
+static void a_group_is_made_with_its_members(void **state)
+{
+    (void)state;
+    given_three_devices();
+    TWICE("OK 2", group_add, ADD_KEYS, NEW("g1", "Hall", "2", "a", "b", "a"));
+    assert_state(APP " name=n\n" THREE_DEVICES GROUPS " g1=Hall 2 500 \"a  b\"\n" MEMBERS
+                 " g1 a=0 g1 b=0\n" NAMES " Hall=g1\n" GROUPS_OF " a=g1 b=g1\n" ORDER
+                 " g1=500\n");
+    TWICE("OK 0", group_add, ADD_KEYS, NEW("g2", "Empty", "0", NULL));
+}
+
+static void a_group_is_not_made_when_something_is_wrong(void **state)
+{
+    (void)state;
+    REFUSED("GONE", group_add, ADD_KEYS, NEW("g1", "Hall", "0", NULL));
+    given_three_devices();
+    given_group("g1", "Hall", "0");
+    given_field(GROUPS_OF, "c", "g1");
+    REFUSED("NAME", group_add, ADD_KEYS, NEW("g2", "Hall", "0", NULL));
+    REFUSED("DEVICE", group_add, ADD_KEYS, NEW("g2", "New", "0", "a", "d"));
+    REFUSED("DEVICE", group_add, ADD_KEYS, NEW("g2", "New", "0", "a", "c"));
+    REFUSED("FULL", group_add, ADD_KEYS, NEW("g2", "New", "1", "a", "b"));
+    given_group("g3", "Third", "0");
+    REFUSED("QUOTA", group_add, ADD_KEYS, NEW("g2", "New", "0", "a"));
+}
+
+static void devices_are_put_into_a_group_all_or_none(void **state)
+{
+    (void)state;
+    given_three_devices();
+    given_group("g1", "Hall", "2");
+    REFUSED("NONE", group_add, ADD_KEYS, INTO("g2", "1", "a"));
+    REFUSED("DEVICE", group_add, ADD_KEYS, INTO("g1", "1", "a", "d"));
+    REFUSED("FULL", group_add, ADD_KEYS, INTO("g1", "1", "a", "b", "c"));
+    TWICE("OK 2", group_add, ADD_KEYS, INTO("g1", "1", "a", "b"));
+    REFUSED("FULL", group_add, ADD_KEYS, INTO("g1", "1", "a", "c"));
+    assert_state(APP " name=n\n" THREE_DEVICES GROUPS " g1=Hall 2 500 null\n" MEMBERS
+                 " g1 a=0 g1 b=0\n" NAMES " Hall=g1\n" GROUPS_OF " a=g1 b=g1\n" ORDER
+                 " g1=500\n");
+}
+
+static void a_device_is_in_as_many_groups_as_it_may_be(void **state)
+{
+    (void)state;
+    given_three_devices();
+    given_group("g1", "Hall", "0");
+    given_group("g2", "Roof", "0");
+    given_group("g3", "Yard", "0");
+    TWICE("OK 1", group_add, ADD_KEYS, INTO("g1", "2", "a"));
+    TWICE("OK 1", group_add, ADD_KEYS, INTO("g2", "2", "a"));
+    REFUSED("DEVICE", group_add, ADD_KEYS, INTO("g3", "2", "b", "a"));
+    ANSWER("g1 g2  ", group_of_devices, KEYS(GROUPS, GROUPS_OF), ARGS("a", "b", "x"));
+    /* fewer may be set later: it stays where it is */
+    REFUSED("OK 1", group_add, ADD_KEYS, INTO("g2", "1", "a"));
+}
+
+static void devices_are_taken_out_of_a_group(void **state)
+{
+    (void)state;
+    given_three_devices();
+    given_group("g1", "Hall", "0");
+    given_group("g2", "Roof", "0");
+    ANSWER("OK 2", group_add, ADD_KEYS, INTO("g1", "2", "a", "b"));
+    ANSWER("OK 1", group_add, ADD_KEYS, INTO("g2", "2", "a"));
+    REFUSED("NONE", group_remove, REMOVE_KEYS, ARGS("g3", "a"));
+    REFUSED("DEVICE", group_remove, REMOVE_KEYS, ARGS("g1", "a", "d"));
+    REFUSED("OK", group_remove, REMOVE_KEYS, ARGS("g1", "c"));
+    TWICE("OK", group_remove, REMOVE_KEYS, ARGS("g1", "a", "b", "c"));
+    assert_state(APP " name=n\n" THREE_DEVICES GROUPS
+                     " g1=Hall 0 500 null g2=Roof 0 500 null\n" MEMBERS " g2 a=0\n" NAMES
+                     " Hall=g1 Roof=g2\n" GROUPS_OF " a=g2\n" ORDER " g1=500 g2=500\n");
+}
+
+static void a_group_is_changed(void **state)
+{
+    (void)state;
+    given_group("g1", "Hall", "5");
+    given_group("g2", "Roof", "0");
+    given_member("g1 a");
+    given_member("g1 b");
+    REFUSED("NONE", group_modify, MODIFY_KEYS, ARGS("g3", "Hall", "", ""));
+    REFUSED("NAME", group_modify, MODIFY_KEYS, ARGS("g1", "Roof", "", ""));
+    REFUSED("FULL", group_modify, MODIFY_KEYS, ARGS("g1", "New", "1", ""));
+    REFUSED("OK Hall 5 500 null 2", group_modify, MODIFY_KEYS, ARGS("g1", "Hall", "", ""));
+    TWICE("OK New 2 500 \"x\ny\" 2", group_modify, MODIFY_KEYS,
+          ARGS("g1", "New", "2", "\"x\ny\""));
+    TWICE("OK New 0 500 \"x\ny\" 2", group_modify, MODIFY_KEYS, ARGS("g1", "New", "0", ""));
+    assert_state(GROUPS " g1=New 0 500 \"x\ny\" g2=Roof 0 500 null\n" MEMBERS
+                        " g1 a=0 g1 b=0\n" NAMES " New=g1 Roof=g2\n" ORDER
+                        " g1=500 g2=500\n");
+}
+
+static void a_deleted_group_loses_its_members_in_slices(void **state)
+{
+    (void)state;
+    given_group("g1", "Hall", "0");
+    given_group("g2", "Roof", "0");
+    given_field(GROUPS_OF, "a", "g1 g2");
+    given_field(GROUPS_OF, "b", "g1");
+    given_field(GROUPS_OF, "c", "g1");
+    given_member("g1 a");
+    given_member("g1 b");
+    given_member("g1 c");
+    given_member("g2 a");
+    REFUSED("NONE", group_delete, UNMAKE_KEYS, ARGS("g"));
+    REFUSED("0", group_sweep, SWEEP_KEYS, ARGS("2"));
+    ANSWER("OK", group_delete, UNMAKE_KEYS, ARGS("g1"));
+    SECOND_ANSWER("NONE", group_delete, UNMAKE_KEYS, ARGS("g1"));
+    ANSWER("g2  ", group_of_devices, KEYS(GROUPS, GROUPS_OF), ARGS("a", "b", "c"));
+    ANSWER("1", group_sweep, SWEEP_KEYS, ARGS("2"));
+    assert_state(GROUPS " g2=Roof 0 500 null\n" DEAD " g1\n" MEMBERS " g1 c=0 g2 a=0\n" NAMES
+                        " Roof=g2\n" GROUPS_OF " a=g2 c=g1\n" ORDER " g2=500\n");
+    ANSWER("1", group_sweep, SWEEP_KEYS, ARGS("2"));
+    ANSWER("0", group_sweep, SWEEP_KEYS, ARGS("2"));
+    assert_state(GROUPS " g2=Roof 0 500 null\n" MEMBERS " g2 a=0\n" NAMES " Roof=g2\n" GROUPS_OF
+                        " a=g2\n" ORDER " g2=500\n");
+}
+
+static void what_is_left_of_a_deleted_group_binds_no_device(void **state)
+{
+    (void)state;
+    given_three_devices();
+    given_group("g2", "Roof", "0");
+    given("SADD " DEAD " g1");
+    given_field(GROUPS_OF, "a", "g1");
+    given_member("g1 a");
+    TWICE("OK 1", group_add, ADD_KEYS, INTO("g2", "1", "a"));
+    ANSWER("g2", group_of_devices, KEYS(GROUPS, GROUPS_OF), ARGS("a"));
+    ANSWER("1", group_sweep, SWEEP_KEYS, ARGS("2"));
+    ANSWER("0", group_sweep, SWEEP_KEYS, ARGS("2"));
+    assert_state(APP " name=n\n" THREE_DEVICES GROUPS " g2=Roof 0 500 null\n" MEMBERS
+                     " g2 a=0\n" NAMES " Roof=g2\n" GROUPS_OF " a=g2\n" ORDER " g2=500\n");
+}
+
+static void members_are_read_by_pages(void **state)
+{
+    (void)state;
+    given_group("g", "Before", "0");
+    given_group("g1", "Hall", "0");
+    given_member("g z");
+    given_member("g1 a");
+    given_member("g1 b");
+    given_member("g1 c");
+    given_member("g10 a");
+    REFUSED("NONE", group_read, KEYS(GROUPS, MEMBERS), ARGS("g2", "0", "2"));
+    REFUSED("OK Hall 0 500 null 3", group_read, KEYS(GROUPS, MEMBERS), ARGS("g1", "0", "0"));
+    REFUSED("OK Hall 0 500 null 3 g1 a g1 b", group_read, KEYS(GROUPS, MEMBERS),
+            ARGS("g1", "0", "2"));
+    REFUSED("OK Hall 0 500 null 3 g1 c", group_read, KEYS(GROUPS, MEMBERS), ARGS("g1", "2", "2"));
+    REFUSED("OK Hall 0 500 null 3", group_read, KEYS(GROUPS, MEMBERS),
+            ARGS("g1", "2147483647000", "1000"));
+    REFUSED("OK Before 0 500 null 1 g z", group_read, KEYS(GROUPS, MEMBERS),
+            ARGS("g", "0", "1000"));
+}
+
+static void groups_are_listed_by_pages(void **state)
+{
+    (void)state;
+    REFUSED("0", group_list, LIST_KEYS, ARGS("", "0", "5"));
+    given_group("g1", "Hall", "0");
+    given_group("g2", "Roof", "7");
+    given_member("g2 a");
+    REFUSED("2 g1 Hall 0 500 null 0", group_list, LIST_KEYS, ARGS("", "0", "1"));
+    REFUSED("2 g2 Roof 7 500 null 1", group_list, LIST_KEYS, ARGS("", "1", "5"));
+    REFUSED("2", group_list, LIST_KEYS, ARGS("", "2147483647000", "500"));
+    REFUSED("1 g2 Roof 7 500 null 1", group_list, LIST_KEYS, ARGS("Roof", "0", "1"));
+    REFUSED("1", group_list, LIST_KEYS, ARGS("Roof", "1", "1"));
+    REFUSED("0", group_list, LIST_KEYS, ARGS("roof", "0", "1"));
 }
 
 /* -- verify codes ----------------------------------------------------------------------------- */
@@ -1532,6 +1762,17 @@ int main(void)
         EMPTY(a_full_application_reserves_no_more),
         EMPTY(a_node_id_is_given_back_by_its_holder_only),
         EMPTY(a_device_that_is_gone_leaves_the_index),
+        EMPTY(a_device_that_is_gone_leaves_its_groups),
+        EMPTY(a_group_is_made_with_its_members),
+        EMPTY(a_group_is_not_made_when_something_is_wrong),
+        EMPTY(devices_are_put_into_a_group_all_or_none),
+        EMPTY(a_device_is_in_as_many_groups_as_it_may_be),
+        EMPTY(devices_are_taken_out_of_a_group),
+        EMPTY(a_group_is_changed),
+        EMPTY(a_deleted_group_loses_its_members_in_slices),
+        EMPTY(what_is_left_of_a_deleted_group_binds_no_device),
+        EMPTY(members_are_read_by_pages),
+        EMPTY(groups_are_listed_by_pages),
         EMPTY(a_free_code_is_claimed),
         EMPTY(a_claimed_code_says_who_has_it),
         EMPTY(a_dead_claim_is_replaced),
