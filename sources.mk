@@ -136,6 +136,19 @@ core_sources = \
     src/core/group.h \
     src/core/history.c \
     src/core/history.h \
+    src/core/model.c \
+    src/core/model.h \
+    src/core/model_capabilities.c \
+    src/core/model_catalogue.c \
+    src/core/model_change.c \
+    src/core/model_events.c \
+    src/core/model_events.h \
+    src/core/model_package.c \
+    src/core/model_package.h \
+    src/core/model_parse.c \
+    src/core/model_private.h \
+    src/core/model_store.c \
+    src/core/model_store.h \
     src/core/node.c \
     src/core/node.h \
     src/core/partition.c \
@@ -218,6 +231,8 @@ admin_sources = \
     src/admin/delivery.h \
     src/admin/deployment.c \
     src/admin/deployment.h \
+    src/admin/models.c \
+    src/admin/models.h \
     src/admin/signing.c \
     src/admin/signing.h
 
@@ -326,6 +341,9 @@ lua_scripts = \
     src/store/lua/lease_claim.lua \
     src/store/lua/lease_release.lua \
     src/store/lua/lease_renew.lua \
+    src/store/lua/model_catalogue.lua \
+    src/store/lua/model_delete.lua \
+    src/store/lua/model_put.lua \
     src/store/lua/node_release.lua \
     src/store/lua/node_reserve.lua \
     src/store/lua/park.lua \
@@ -361,6 +379,7 @@ unit_tests = \
     tests/unit/bench/seen_test \
     tests/unit/core/error_test \
     tests/unit/core/event_test \
+    tests/unit/core/model_test \
     tests/unit/core/signing_test \
     tests/unit/net/hosts_test \
     tests/unit/net/http_client_test \
@@ -410,6 +429,7 @@ other_tests = \
     tests/blackbox/helpers/http.py \
     tests/blackbox/helpers/ledger.py \
     tests/blackbox/helpers/load.py \
+    tests/blackbox/helpers/models.py \
     tests/blackbox/helpers/nouns.py \
     tests/blackbox/helpers/platform.py \
     tests/blackbox/helpers/receiver.py \
@@ -436,6 +456,7 @@ other_tests = \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \
     tests/blackbox/test_logs.py \
+    tests/blackbox/test_models.py \
     tests/blackbox/test_netpolicy.py \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_parking.py \

@@ -10,6 +10,7 @@
 
 #define MAX_LISTENERS   8
 #define DEVICE_BODY_MIN (1024 * 1024 + 64 * 1024) /* so that 1 MiB and a little is told properly */
+#define PACKAGE_SLACK   (64 * 1024)               /* the same for packages of models */
 
 enum { API_SERVER, DEVICE_SERVER, ADMIN_SERVER, SERVER_COUNT };
 
@@ -21,7 +22,7 @@ struct bound {
 
 struct listeners {
     const struct settings *settings;
-    struct http_limits device_limits;
+    struct http_limits device_limits, admin_limits;
     struct http_server *servers[SERVER_COUNT];
     struct tls_server *api_tls, *device_tls;
     struct bound bound[MAX_LISTENERS];
@@ -76,9 +77,13 @@ static bool load_certificates(struct listeners *listeners, char **error)
     return true;
 }
 
-static void take_device_limits(struct listeners *listeners)
+static void take_limits(struct listeners *listeners)
 {
-    listeners->device_limits = listeners->settings->limits;
+    int64_t package_bytes = listeners->settings->core.model_package_bytes + PACKAGE_SLACK;
+
+    listeners->admin_limits = listeners->device_limits = listeners->settings->limits;
+    if (listeners->admin_limits.body_bytes < package_bytes)
+        listeners->admin_limits.body_bytes = package_bytes;
     if (listeners->device_limits.body_bytes < DEVICE_BODY_MIN)
         listeners->device_limits.body_bytes = DEVICE_BODY_MIN;
 }
@@ -147,10 +152,12 @@ struct listeners *listeners_new(struct event_base *base, const struct settings *
     char *admin_address = xasprintf("unix:%s", admin_socket);
 
     listeners->settings = settings;
-    take_device_limits(listeners);
+    take_limits(listeners);
     for (int i = 0; i < SERVER_COUNT; i++)
-        listeners->servers[i] = http_server_new(
-            base, i == DEVICE_SERVER ? &listeners->device_limits : &settings->limits);
+        listeners->servers[i] =
+            http_server_new(base, i == DEVICE_SERVER  ? &listeners->device_limits
+                                  : i == ADMIN_SERVER ? &listeners->admin_limits
+                                                      : &settings->limits);
     if (!load_certificates(listeners, error) ||
         !listen_everywhere(listeners, admin_address, policy, error)) {
         listeners_free(listeners);
@@ -200,7 +207,7 @@ static void reload_tls(struct tls_server *tls, const char *name)
 
 void listeners_reload(struct listeners *listeners)
 {
-    take_device_limits(listeners);
+    take_limits(listeners);
     reload_tls(listeners->api_tls, "api");
     reload_tls(listeners->device_tls, "device");
 }

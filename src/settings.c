@@ -184,6 +184,19 @@ const struct setting settings_table[] = {
     {"certificate", "check_interval", SETTING_TIME, AT(core.certificate_check_interval_ms), "1h", 100, DAY, NULL, true,
      "How often all uploaded certificates are looked through for that", NULL},
 
+    {"model", "package_bytes", SETTING_SIZE, AT(core.model_package_bytes), "4m", 1 * KIB, 64 * MIB, NULL, true,
+     "Largest package of a product model that is taken, whatever limits.body_bytes says", NULL},
+    {"model", "files", SETTING_INT, AT(core.model_files), "1000", 3, 100000, NULL, true,
+     "Files and folders it may have", NULL},
+    {"model", "unpacked_bytes", SETTING_SIZE, AT(core.model_unpacked_bytes), "16m", 1 * KIB, 1024 * MIB, NULL, true,
+     "Largest size of all its files together, as it declares them", NULL},
+    {"model", "content_bytes", SETTING_SIZE, AT(core.model_content_bytes), "1m", 1 * KIB, 64 * MIB, NULL, true,
+     "Largest size of its capability files together; they alone are unpacked and kept in memory", NULL},
+    {"model", "per_application", SETTING_INT, AT(core.models_per_app), "1000", 1, 10000, NULL, true,
+     "Product models an application may have", NULL},
+    {"model", "enforce_enum", SETTING_BOOL, AT(core.model_enforces_enum), "on", 0, 0, NULL, true,
+     "Values that a model's enumList does not have are refused", NULL},
+
     {"partition", "count", SETTING_INT, AT(core.partition_count), "64", 1, 1024, NULL, false,
      "Partitions of the deployment; counts at its first start only", NULL},
 
@@ -196,6 +209,8 @@ const struct setting settings_table[] = {
      "How long a change made at another instance may stay unseen here", NULL},
     {"cache", "applications", SETTING_INT, AT(core.cache_apps), "10000", 1, 10000000, NULL, false,
      "Applications kept in memory", NULL},
+    {"cache", "models", SETTING_INT, AT(core.cache_models), "1000", 1, 1000000, NULL, false,
+     "Product models kept in memory, each about three times as large as its capability files", NULL},
 
     {"push", "timeout", SETTING_TIME, AT(push.timeout_ms), "15s", 10, HOUR, NULL, true,
      "Longest time of a push attempt, to the end of the answer's header", NULL},

@@ -7,6 +7,7 @@
 #include "admin/certificates.h"
 #include "admin/delivery.h"
 #include "admin/deployment.h"
+#include "admin/models.h"
 #include "admin/signing.h"
 
 static void refuse(struct json_writer *w, int status)
@@ -107,6 +108,7 @@ static const struct route *const all_tables[] = {health_routes,
                                                  admin_app_routes,
                                                  admin_certificate_routes,
                                                  admin_deployment_routes,
+                                                 admin_model_routes,
                                                  admin_delivery_routes,
                                                  admin_deadletter_routes,
                                                  admin_signing_routes,

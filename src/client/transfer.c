@@ -93,6 +93,8 @@ static void prepare(struct transfer *transfer, const struct transfer_request *re
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
     else if (strcmp(request->method, "POST") == 0)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+    if (request->body && request->body_len)
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
     if (request->socket)
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, request->socket);
     if (request->ca_file)

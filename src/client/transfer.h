@@ -18,6 +18,7 @@ struct transfer_request {
     const char *ca_file; /* NULL = the system's CAs */
     const char *headers[TRANSFER_HEADERS_MAX]; /* "Name: value", NULL behind the last */
     const char *body;    /* NULL = none */
+    size_t body_len;     /* 0: body is a text */
 };
 
 struct transfer_answer {

@@ -301,6 +301,7 @@ void app_delete(struct core *core, struct str app_id, app_done_cb cb, void *arg)
     struct str id = str_of(change->id);
     struct key app, nodes, devices, subscriptions, index, breakers, certificates;
     struct key groups, names, order, members, groups_of, dead;
+    struct key models, references, model_data, packages, model_events;
     struct str keys[] = {key_app(&app, id), key_app_devices(&devices, id),
                          key_app_nodes(&nodes, id), key_app_subscriptions(&subscriptions, id),
                          key_app_subscription_index(&index, id),
@@ -311,7 +312,11 @@ void app_delete(struct core *core, struct str app_id, app_done_cb cb, void *arg)
                          key_app_group_order(&order, id),
                          key_app_group_members(&members, id),
                          key_app_device_groups(&groups_of, id),
-                         key_app_dead_groups(&dead, id)};
+                         key_app_dead_groups(&dead, id),
+                         key_app_models(&models, id), key_app_model_references(&references, id),
+                         key_app_model_data(&model_data, id),
+                         key_app_model_packages(&packages, id),
+                         key_app_model_events(&model_events, id)};
 
     change->done_cb = cb;
     redis_script(core->redis, &script_app_delete, sizeof(keys) / sizeof(*keys), keys, 0, NULL,

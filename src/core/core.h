@@ -50,12 +50,16 @@ struct core_settings {
     int64_t certificate_max_entries;                      /* per application */
     int64_t certificate_warn_before_ms;                   /* before one expires */
     int64_t certificate_check_interval_ms;
+    /* [model] */
+    int64_t model_package_bytes, model_files, model_unpacked_bytes, model_content_bytes;
+    int64_t models_per_app;
+    bool model_enforces_enum;
     /* [partition] */
     int64_t lease_ms, heartbeat_ms;
     int64_t partition_count; /* wanted at first start; core.partition_count is what counts */
     /* [cache] */
     int64_t cache_life_ms;  /* how long another instance's change may stay unseen */
-    int64_t cache_apps;
+    int64_t cache_apps, cache_models;
 };
 
 struct core {
@@ -67,6 +71,8 @@ struct core {
     struct cache *apps;             /* app.c: appId -> application */
     struct cache *subscriptions;    /* subscription.c: appId -> its subscriptions */
     struct cache *device_apps;      /* report.c: device id -> application id */
+    struct cache *catalogues;       /* model_store.c: appId -> which models it has */
+    struct cache *models;           /* model_store.c: appId/productId -> parsed model */
     struct rate *login_rate, *api_rate, *device_rate, *app_report_rate;
 };
 

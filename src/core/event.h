@@ -15,6 +15,9 @@
  *   device.deleted     {}
  *   property.reported  {"services":[{"id":text,"data":{...},"time":ms}]}
  *   message.reported   {"content":text} or {"base64":text}
+ *   model.added, model.updated, model.deleted
+ *                      {"deviceType":text,"manufacturerName":text,"manufacturerId":text,"model":text,
+ *                      "protocolType":text}; device and gateway are the productId
  */
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H

@@ -68,40 +68,86 @@ static enum ctl_exit say_refused(const struct client_answer *answer)
     return CTL_REFUSED;
 }
 
-enum ctl_exit client_request(struct client *client, struct arena *arena, const char *method,
-                             const char *path, const char *body, bool not_found_is_fine,
-                             struct client_answer *answer)
+/* request: all but the URL, the socket and our own headers. */
+static enum ctl_exit perform(struct client *client, struct arena *arena, const char *path,
+                             const char *content_type, struct transfer_request *request,
+                             struct transfer_answer *received)
 {
     const char *root = client->socket ? "http://localhost" : client->url;
-    struct transfer_request request = {
-        .method = method,
-        .url = arena_printf(arena, "%s%s", root, path),
-        .socket = client->socket,
-        .headers = {"Accept: application/json"},
-        .body = body,
-    };
-    struct transfer_answer received;
-    const char *problem = NULL, *reason;
-    size_t headers = 1;
+    const char *reason;
+    size_t headers = 0;
 
-    *answer = (struct client_answer){0};
-    if (body)
-        request.headers[headers++] = "Content-Type: application/json";
+    request->url = arena_printf(arena, "%s%s", root, path);
+    request->socket = client->socket;
+    request->headers[headers++] = "Accept: application/json";
+    if (request->body)
+        request->headers[headers++] = arena_printf(arena, "Content-Type: %s", content_type);
     if (client->authorization)
-        request.headers[headers++] = client->authorization;
-    reason = transfer_perform(client->transfer, arena, &request, &received);
-    if (reason)
-        return say_unreachable(client, reason);
-    if (received.body.len)
-        answer->json = json_parse(arena, received.body, &problem);
-    answer->status = received.status;
-    if (received.status == 404 && not_found_is_fine)
+        request->headers[headers++] = client->authorization;
+    reason = transfer_perform(client->transfer, arena, request, received);
+    return reason ? say_unreachable(client, reason) : CTL_DONE;
+}
+
+static bool is_success(int status)
+{
+    return status >= 200 && status <= 299;
+}
+
+static enum ctl_exit read_answer(struct arena *arena, const struct transfer_answer *received,
+                                 bool not_found_is_fine, struct client_answer *answer)
+{
+    const char *problem = NULL;
+
+    if (received->body.len)
+        answer->json = json_parse(arena, received->body, &problem);
+    answer->status = received->status;
+    if (received->status == 404 && not_found_is_fine)
         return CTL_REFUSED;
-    if (received.status < 200 || received.status > 299)
+    if (!is_success(received->status))
         return say_refused(answer);
     if (problem) {
         ctl_complain("the server's answer cannot be read: %s", problem);
         return CTL_REFUSED;
     }
     return CTL_DONE;
+}
+
+enum ctl_exit client_request(struct client *client, struct arena *arena, const char *method,
+                             const char *path, const char *body, bool not_found_is_fine,
+                             struct client_answer *answer)
+{
+    struct transfer_request request = {.method = method, .body = body};
+    struct transfer_answer received;
+    enum ctl_exit result;
+
+    *answer = (struct client_answer){0};
+    result = perform(client, arena, path, "application/json", &request, &received);
+    return result == CTL_DONE ? read_answer(arena, &received, not_found_is_fine, answer) : result;
+}
+
+enum ctl_exit client_upload(struct client *client, struct arena *arena, const char *path,
+                            const char *content_type, struct str body,
+                            struct client_answer *answer)
+{
+    struct transfer_request request = {.method = "POST", .body = body.p, .body_len = body.len};
+    struct transfer_answer received;
+    enum ctl_exit result;
+
+    *answer = (struct client_answer){0};
+    result = perform(client, arena, path, content_type, &request, &received);
+    return result == CTL_DONE ? read_answer(arena, &received, false, answer) : result;
+}
+
+enum ctl_exit client_download(struct client *client, struct arena *arena, const char *path,
+                              struct str *bytes)
+{
+    struct transfer_request request = {.method = "GET"};
+    struct transfer_answer received;
+    struct client_answer answer = {0};
+    enum ctl_exit result = perform(client, arena, path, NULL, &request, &received);
+
+    if (result == CTL_DONE && !is_success(received.status))
+        result = read_answer(arena, &received, false, &answer);
+    *bytes = received.body;
+    return result;
 }

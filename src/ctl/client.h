@@ -27,6 +27,13 @@ enum ctl_exit client_request(struct client *client, struct arena *arena, const c
                              const char *path, const char *body, bool not_found_is_fine,
                              struct client_answer *answer);
 
+/* The same with a POST of bytes, and with a GET of bytes: then *bytes is the answer's body. */
+enum ctl_exit client_upload(struct client *client, struct arena *arena, const char *path,
+                            const char *content_type, struct str body,
+                            struct client_answer *answer);
+enum ctl_exit client_download(struct client *client, struct arena *arena, const char *path,
+                              struct str *bytes);
+
 /* A path segment, percent-encoded, in the arena. */
 const char *client_encode(struct client *client, struct arena *arena, const char *segment);
 

@@ -144,6 +144,50 @@ static void device_datas_changed(const struct rendering *r, size_t part, struct 
     json_object_end(w);
 }
 
+/* Five types, one body. */
+static void model(const struct rendering *r, struct json_writer *w, const char *type)
+{
+    static const char *const members[] = {"deviceType", "manufacturerName", "manufacturerId",
+                                          "model", "protocolType"};
+
+    json_object(w);
+    json_member_text(w, "notifyType", type);
+    json_member_str(w, "appId", r->facts->app_id);
+    for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++)
+        json_member_str(w, members[i], json_get_str(r->payload, members[i]));
+    json_object_end(w);
+}
+
+static void capabilities_added(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    (void)part;
+    model(r, w, "deviceCapabilitiesAdded");
+}
+
+static void capabilities_changed(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    (void)part;
+    model(r, w, "deviceCapabilitiesChanged");
+}
+
+static void capabilities_deleted(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    (void)part;
+    model(r, w, "deviceCapabilitiesDeleted");
+}
+
+static void model_added(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    (void)part;
+    model(r, w, "deviceModelAdded");
+}
+
+static void model_deleted(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    (void)part;
+    model(r, w, "deviceModelDeleted");
+}
+
 const struct notification_type notification_types[] = {
     {EVENT_DEVICE_CREATED, "deviceAdded", one, device_added},
     {EVENT_DEVICE_BOUND, "bindDevice", one, bind_device},
@@ -152,5 +196,10 @@ const struct notification_type notification_types[] = {
     {EVENT_DEVICE_DELETED, "deviceDeleted", one, device_deleted},
     {EVENT_PROPERTY_REPORTED, "deviceDataChanged", services, device_data_changed},
     {EVENT_PROPERTY_REPORTED, "deviceDatasChanged", one, device_datas_changed},
+    {EVENT_MODEL_ADDED, "deviceCapabilitiesAdded", one, capabilities_added},
+    {EVENT_MODEL_ADDED, "deviceModelAdded", one, model_added},
+    {EVENT_MODEL_UPDATED, "deviceCapabilitiesChanged", one, capabilities_changed},
+    {EVENT_MODEL_DELETED, "deviceCapabilitiesDeleted", one, capabilities_deleted},
+    {EVENT_MODEL_DELETED, "deviceModelDeleted", one, model_deleted},
     {0},
 };

@@ -183,6 +183,31 @@ struct str key_app_dead_groups(struct key *key, struct str app_id)
     return in_app(key, app_id, "grpdead");
 }
 
+struct str key_app_models(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "models");
+}
+
+struct str key_app_model_references(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "modelkeys");
+}
+
+struct str key_app_model_data(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "modeldata");
+}
+
+struct str key_app_model_packages(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "packages");
+}
+
+struct str key_app_model_events(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "modelevents");
+}
+
 struct str key_apps(struct key *key)
 {
     return written(key, snprintf(key->text, sizeof(key->text), "{g}:apps"));

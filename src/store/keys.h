@@ -64,6 +64,17 @@ struct str key_app_subscription_index(struct key *key, struct str app_id);
 struct str key_app_breakers(struct key *key, struct str app_id);
 /* hash: host:port -> certificate entry (core/certificate.h). */
 struct str key_app_certificates(struct key *key, struct str app_id);
+/* hash: product id -> facts of a product model, and `revision` (core/model_store.h). */
+struct str key_app_models(struct key *key, struct str app_id);
+/* hash: manufacturer id, 0x1f, model -> product id. */
+struct str key_app_model_references(struct key *key, struct str app_id);
+/* hash: product id -> version, line end, content of the model. */
+struct str key_app_model_data(struct key *key, struct str app_id);
+/* hash: product id -> the ZIP file that was uploaded. */
+struct str key_app_model_packages(struct key *key, struct str app_id);
+/* zset: events of changed models that are in no stream yet, by the time in ms of Redis' clock at which
+ * others than their makers append them. */
+struct str key_app_model_events(struct key *key, struct str app_id);
 
 /* hash: group id -> "<name> <most devices> <created ms> <description as JSON>". */
 struct str key_app_groups(struct key *key, struct str app_id);
