@@ -169,6 +169,7 @@ push_sources = \
     src/push/delivery.h \
     src/push/dispatch.c \
     src/push/endpoint.c \
+    src/push/handover.c \
     src/push/headers.c \
     src/push/headers.h \
     src/push/inspect.c \
@@ -452,6 +453,7 @@ other_tests = \
     tests/blackbox/test_devices_register.py \
     tests/blackbox/test_faults.py \
     tests/blackbox/test_groups.py \
+    tests/blackbox/test_handover.py \
     tests/blackbox/test_history.py \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \

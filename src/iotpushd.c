@@ -30,7 +30,7 @@
 #define EXIT_CANNOT_START  3
 #define EXIT_INTERNAL      70
 
-#define STOP_TIMEOUT_MS 20000 /* longer than push.timeout: what is on the wire may end */
+#define LISTENERS_STOP_MS 20000 /* requests under way may end */
 
 struct daemon {
     struct options options;
@@ -328,8 +328,8 @@ static void stop(struct daemon *daemon)
     log_info("stop", "state=stopping");
     daemon->is_stopping = true;
     daemon->stops_waited_for = 2;
-    listeners_stop(daemon->listeners, STOP_TIMEOUT_MS, part_stopped, daemon);
-    push_stop(daemon->push, STOP_TIMEOUT_MS, part_stopped, daemon);
+    listeners_stop(daemon->listeners, LISTENERS_STOP_MS, part_stopped, daemon);
+    push_stop(daemon->push, part_stopped, daemon);
 }
 
 static void on_stop_signal(evutil_socket_t number, short what, void *arg)

@@ -216,6 +216,9 @@ const struct setting settings_table[] = {
      "Longest time of a push attempt, to the end of the answer's header", NULL},
     {"push", "connect_timeout", SETTING_TIME, AT(push.connect_timeout_ms), "5s", 10, HOUR, NULL, true,
      "Longest time for connecting; it runs inside timeout and ends with it, if that is shorter", NULL},
+    {"push", "stop_timeout", SETTING_TIME, AT(push.stop_timeout_ms), "40s", 10, HOUR, NULL, true,
+     "At a stop, pushes under way are waited for as long as timeout and 5 s, but never longer than "
+     "this; systemd's TimeoutStopSec must be 15 s longer at least", NULL},
     {"push", "strict200", SETTING_BOOL, AT(push.strict200), "off", 0, 0, NULL, true,
      "Only status 200 counts as delivered; off: every 2xx", NULL},
     {"push", "retry_first", SETTING_TIME, AT(push.retry_first_ms), "1s", 1, HOUR, NULL, true,

@@ -19,7 +19,6 @@ struct acknowledger {
     struct push *push;
     struct event *timer;
     struct stream_list dirty; /* with entries in `done` */
-    size_t batches;           /* under way */
 };
 
 struct batch {
@@ -80,11 +79,9 @@ static void batch_answered(enum redis_status status, const redisReply *reply, vo
     struct batch *batch = arg;
     struct stream *stream = batch->stream;
     struct partition *partition = stream->partition;
-    struct push *push = partition->push;
     bool is_ours = strcmp(batch->fence, partition->fence) == 0;
     bool is_deleted = status == REDIS_DONE && is_deletion(reply);
 
-    push->acknowledger->batches--;
     take_out(batch, is_deleted || !is_ours);
     if (is_ours && status == REDIS_DONE && !is_deleted)
         owner_lost(partition);
@@ -92,9 +89,8 @@ static void batch_answered(enum redis_status status, const redisReply *reply, vo
         park_set_size(stream->park, redis_reply_i64(redis_reply_at(reply, 0)),
                       redis_reply_i64(redis_reply_at(reply, 1)));
     if (!TAILQ_EMPTY(&stream->done))
-        make_dirty(push->acknowledger, stream);
-    if (push->is_stopping)
-        event_active(push->stop_check, EV_TIMEOUT, 0);
+        make_dirty(partition->push->acknowledger, stream);
+    owner_partition_moved(partition);
     free(batch);
 }
 
@@ -117,15 +113,13 @@ static void send_batch(struct stream *stream)
 {
     struct batch *batch = xcalloc(1, sizeof(*batch));
     const struct partition *partition = stream->partition;
-    struct push *push = partition->push;
-    struct redis *redis = push->core->redis;
+    struct redis *redis = partition->push->core->redis;
     struct str args[2 + IDS_MAX] = {str_of(partition->fence)};
     struct key lease, entries, table;
     struct str keys[] = {key_lease(&lease, partition->number), STR_NONE, STR_NONE};
 
     batch->stream = stream;
     memcpy(batch->fence, partition->fence, sizeof(batch->fence));
-    push->acknowledger->batches++;
     if (stream->park) {
         args[1] = str_of(stream->park->target->digest);
         keys[1] = key_parked(&entries, partition->number, args[1]);
@@ -176,9 +170,34 @@ void acknowledger_forget(struct stream *stream)
     }
 }
 
-bool acknowledger_is_idle(const struct push *push)
+static void send_ids(const struct partition *partition, struct str *args, size_t count)
 {
-    return push->acknowledger->batches == 0 && TAILQ_EMPTY(&push->acknowledger->dirty);
+    struct key lease, entries;
+
+    args[0] = str_of(partition->fence);
+    redis_script(partition->push->core->redis, &script_acknowledge, 2,
+                 (struct str[]){key_lease(&lease, partition->number),
+                                key_events(&entries, partition->number)},
+                 1 + count, args, NULL, NULL);
+}
+
+void acknowledger_send_parked(struct partition *partition)
+{
+    struct str args[1 + IDS_MAX];
+    const struct push_event *event;
+    size_t count = 0;
+
+    for (event = partition->stream.events; event; event = event->hh.next) {
+        if (TAILQ_EMPTY(&event->deliveries) || !TAILQ_FIRST(&event->deliveries)->is_parked_too)
+            continue;
+        args[1 + count++] = event->id;
+        if (count == IDS_MAX) {
+            send_ids(partition, args, count);
+            count = 0;
+        }
+    }
+    if (count > 0)
+        send_ids(partition, args, count);
 }
 
 void acknowledger_start(struct acknowledger *acknowledger)

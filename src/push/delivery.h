@@ -40,7 +40,8 @@ TAILQ_HEAD(push_event_list, push_event);
 struct stream {
     struct partition *partition;
     struct park *park;               /* NULL: the partition's event stream */
-    struct push_event *events;       /* hash by id: all in memory */
+    struct push_event *events;       /* hash by id: all in memory that are not forgotten */
+    size_t held;                     /* in memory, forgotten ones too: they point here */
     struct push_event_list done;     /* wait for their deletion to be sent */
     struct push_event_list deleting; /* deletion under way, in the order of the commands */
     bool is_dirty;                   /* stands in the acknowledger's list */
@@ -86,6 +87,7 @@ struct delivery {
     unsigned attempts; /* made so far */
     unsigned refusals;
     bool needs_fresh_connection; /* an idle one broke under it */
+    bool is_parked_too;          /* on the wire when its partition was given away */
     TAILQ_ENTRY(delivery) in_event;
     TAILQ_ENTRY(delivery) in_lane;
     TAILQ_ENTRY(delivery) in_target; /* by arrival: age and limits take the oldest */
@@ -201,17 +203,13 @@ struct push {
     bool is_going; /* since Redis was (last) reached, and the switches were read */
     bool is_stopping, is_paused;
     unsigned sweeps;
-    void (*stopped)(void *arg);
-    void *stopped_arg;
-    struct event *stop_timer, *stop_check;
-    bool is_stop_time_over, is_giving_back;
 };
 
 enum partition_state {
     PARTITION_FREE,      /* not ours, or nobody's */
     PARTITION_CLAIMING,
     PARTITION_OWNED,     /* read, delivered from, acknowledged in */
-    PARTITION_RELEASING, /* no longer read; what is in memory ends first */
+    PARTITION_RELEASING, /* no longer read or sent from; what is on the wire ends first */
 };
 
 TAILQ_HEAD(park_list, park);
@@ -222,7 +220,9 @@ struct partition {
     enum partition_state state;
     char fence[FENCE_SIZE];  /* "<instance>:<epoch>": shown with every write of an owner */
     int64_t lease_until_ms;  /* tick; what we may believe without asking */
-    int64_t release_by_ms;   /* tick; RELEASING longer than this is given up */
+    int64_t release_by_ms;   /* tick; then what is on the wire is not waited for any more */
+    size_t in_flight;        /* attempts with its events */
+    bool is_wanted;          /* by this instance, at the last heartbeat */
     char last_id[EVENT_ID_SIZE];
     bool is_to_be_read_anew; /* from its start; a read under way is not the one */
     struct stream stream;    /* its events */
@@ -233,13 +233,22 @@ struct partition {
 struct owner *owner_new(struct push *push);
 void owner_free(struct owner *owner);
 void owner_start(struct owner *owner); /* Redis can be used (again) */
-/* Gives all partitions back; stopped(arg) when Redis has heard of it, or is not there. */
-void owner_stop(struct owner *owner, void (*stopped)(void *arg), void *arg);
+/* Gives all partitions back, each when what is on the wire has ended, or after limit_ms; stopped(arg)
+ * when Redis has heard of it, or is not there. */
+void owner_stop(struct owner *owner, int64_t limit_ms, void (*stopped)(void *arg), void *arg);
 void owner_lost(struct partition *partition);  /* somebody else owns it */
-void owner_partition_emptied(struct partition *partition); /* perhaps: it looks */
+/* Something of it ended: if it is being given away, that may go on. */
+void owner_partition_moved(struct partition *partition);
 size_t owner_partition_count(const struct push *push);
 size_t owner_instance_count(const struct push *push); /* alive, at least 1 */
+/* Nobody else owns it, and it is not being given away: from it may be sent, and given up. */
 bool partition_may_send(const struct partition *partition, int64_t now_ms);
+
+/* handover.c: the end of owning */
+/* Of all partitions that are being given away: what others have had is parked. */
+void handover_park_begun(struct push *push);
+/* Can the lease be given back? Does what is still to be done for it. */
+bool handover_is_over(struct partition *partition, int64_t now_ms);
 
 /* stream.c: entries in memory */
 void stream_init(struct stream *stream, struct partition *partition, struct park *park);
@@ -259,7 +268,6 @@ void event_leave_stream(struct push_event *event);
 void event_forget(struct push_event *event);
 /* The partition is not ours any more: its events leave memory, except what is on the wire. */
 void partition_forget_events(struct partition *partition);
-bool partition_is_empty(const struct partition *partition); /* nothing of it is in memory */
 
 /* reader.c: from the event streams into memory */
 struct reader *reader_new(struct push *push, struct redis *redis);
@@ -274,7 +282,9 @@ int64_t reader_oldest_event_ms(const struct push *push); /* 0: none in memory */
 struct acknowledger *acknowledger_new(struct push *push);
 void acknowledger_free(struct acknowledger *acknowledger);
 void acknowledger_start(struct acknowledger *acknowledger); /* sends what is due */
-bool acknowledger_is_idle(const struct push *push);
+/* Events that are on the wire and parked besides: for their partition, which is given away, they are
+ * done. Nobody waits for the answer. */
+void acknowledger_send_parked(struct partition *partition);
 void event_done(struct push_event *event); /* takes it: nothing more is to be done for it */
 void acknowledger_forget(struct stream *stream); /* what was not sent yet */
 
@@ -306,9 +316,6 @@ void lane_remove(struct lane *lane, struct delivery *delivery); /* not in flight
 void lane_drop_all(struct lane *lane, const char *reason); /* except what is in flight */
 /* Into the parks, all of it except what is in flight. Frees the lane if that leaves it empty. */
 void lane_park(struct lane *lane);
-/* Those with events that others have had already: whoever reads these events anew would repeat them
- * there. When nothing is in flight. */
-void lanes_park_begun(struct push *push);
 
 /* target.c: a callback URL, and what may be sent to it */
 struct target *target_get(struct push *push, struct str app_id, struct str url);
@@ -352,7 +359,6 @@ struct parker *parker_new(struct push *push);
 void parker_free(struct parker *parker);
 void parker_start(struct parker *parker);  /* Redis can be used (again) */
 void parker_resume(struct parker *parker); /* sends what is due */
-bool parker_is_idle(const struct push *push);
 /* Does the delivery of this partition have to be parked, for the sake of order or room? */
 bool park_wants(const struct target *target, const struct partition *partition);
 void park_add(struct target *target, struct push_event *event,

@@ -222,31 +222,3 @@ void lane_park(struct lane *lane)
     lane_leave_queue(lane);
     lane_free(lane);
 }
-
-static bool has_begun(const struct lane *lane)
-{
-    const struct delivery *delivery;
-
-    TAILQ_FOREACH (delivery, &lane->deliveries, in_lane) {
-        if (delivery->event->is_begun)
-            return true;
-    }
-    return false;
-}
-
-/* A lane is parked as a whole, to keep its order, so further events of its device are begun then. */
-void lanes_park_begun(struct push *push)
-{
-    struct lane *lane, *next;
-    bool has_parked;
-
-    do {
-        has_parked = false;
-        HASH_ITER (hh, push->lanes, lane, next) {
-            if (!has_begun(lane))
-                continue;
-            lane_park(lane);
-            has_parked = true;
-        }
-    } while (has_parked);
-}

@@ -140,6 +140,8 @@ static void refused(struct lane *lane)
     struct delivery *head = TAILQ_FIRST(&lane->deliveries);
     int64_t pause_ms = result_refused_pause_ms(lane->push->settings, ++head->refusals);
 
+    if (pause_ms < 0 && !partition_may_send(head->event->stream->partition, clock_tick_ms()))
+        pause_ms = 0; /* perhaps another has it, and goes on with it */
     if (pause_ms >= 0) {
         try_again(lane, pause_ms);
         return;
@@ -202,12 +204,13 @@ static void state_changed(struct target *target, enum breaker_state before)
 
 static void attempt_ended(struct target *target, struct lane *lane)
 {
-    struct push *push = target->push;
+    struct partition *partition = head_of(lane)->event->stream->partition;
 
     lane->state = LANE_EMPTY; /* not in flight, and not yet anything else */
     target->in_flight--;
-    if (--push->in_flight_count == 0 && push->is_stopping)
-        event_active(push->stop_check, EV_TIMEOUT, 0);
+    target->push->in_flight_count--;
+    partition->in_flight--;
+    owner_partition_moved(partition);
 }
 
 void target_attempt_done(struct target *target, struct lane *lane,

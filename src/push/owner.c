@@ -10,9 +10,9 @@
  * is refused, whatever it believes. It stops believing by itself, too: when its own clock says that
  * the lease may be over it sends nothing more until a renewal has gone well.
  *
- * What should belong to somebody else is released when nothing of it is in memory any more, or after
- * RELEASE_MS; the other one claims it at its next heartbeat. Nothing is lost on the way, since what is
- * not acknowledged is still in the stream, and nothing is sent twice when the release was clean.
+ * An instance that dies is noticed when it has been silent for as long as a lease lives, to the
+ * millisecond and not at the next heartbeat; and a lease that is still held by then is claimed again
+ * when it ends. What should belong to somebody else is given away (handover.c).
  */
 #include "push/delivery.h"
 
@@ -26,13 +26,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RELEASE_MS 5000
+#define RELEASE_MS    5000 /* what is on the wire is waited for so long, unless we stop */
+#define LOOK_AGAIN_MS 100
 
 struct owner {
     struct push *push;
     struct event *heartbeat;
     bool is_beating;  /* a heartbeat is under way */
     size_t instances; /* alive at the last one */
+    struct event *claim_again; /* timer: a lease ends before the next heartbeat */
+    int64_t claim_again_ms;    /* tick */
+    struct event *look;        /* at partitions that are being given away; timer */
+    bool has_said_goodbye;
     void (*stopped)(void *arg);
     void *stopped_arg;
 };
@@ -59,7 +64,7 @@ static void count_owned(struct owner *owner)
 
 bool partition_may_send(const struct partition *partition, int64_t now_ms)
 {
-    return now_ms < partition->lease_until_ms;
+    return partition->state == PARTITION_OWNED && now_ms < partition->lease_until_ms;
 }
 
 static struct str lease_life(const struct owner *owner, struct decimal *decimal)
@@ -130,17 +135,74 @@ static void release(struct partition *partition)
     set_free(partition);
 }
 
-static void start_release(struct partition *partition)
+static void start_release(struct partition *partition, int64_t limit_ms)
 {
     partition->state = PARTITION_RELEASING;
-    partition->release_by_ms = clock_tick_ms() + RELEASE_MS;
-    owner_partition_emptied(partition);
+    partition->release_by_ms = clock_tick_ms() + limit_ms;
+    owner_partition_moved(partition);
 }
 
-void owner_partition_emptied(struct partition *partition)
+/* Not here and now: it may be one of many things that end. */
+void owner_partition_moved(struct partition *partition)
 {
-    if (partition->state == PARTITION_RELEASING && partition_is_empty(partition))
-        release(partition);
+    if (partition->state == PARTITION_RELEASING)
+        event_active(partition->push->owner->look, EV_TIMEOUT, 0);
+}
+
+static void goodbye_said(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct owner *owner = arg;
+
+    (void)status;
+    (void)reply;
+    owner->stopped(owner->stopped_arg);
+}
+
+/* When nothing is held any more. The answer to this command comes after those of all releases. */
+static void say_goodbye(struct owner *owner)
+{
+    struct push *push = owner->push;
+    struct key instances;
+
+    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
+        if (push->partitions[i].state != PARTITION_FREE)
+            return;
+    }
+    if (owner->has_said_goodbye)
+        return;
+    owner->has_said_goodbye = true;
+    event_del(owner->heartbeat);
+    redis_command(push->core->redis, 3,
+                  (struct str[]){STR("ZREM"), key_instances(&instances),
+                                 str_of(push->instance_id)},
+                  goodbye_said, owner);
+}
+
+static void look(evutil_socket_t fd, short what, void *arg)
+{
+    struct owner *owner = arg;
+    struct push *push = owner->push;
+    int64_t now_ms = clock_tick_ms();
+    bool is_over = true;
+
+    (void)fd;
+    (void)what;
+    if (redis_is_connected(push->core->redis))
+        handover_park_begun(push);
+    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
+        struct partition *partition = &push->partitions[i];
+
+        if (partition->state != PARTITION_RELEASING)
+            continue;
+        if (handover_is_over(partition, now_ms))
+            release(partition);
+        else
+            is_over = false;
+    }
+    if (!is_over)
+        event_add(owner->look, &(struct timeval){0, LOOK_AGAIN_MS * 1000});
+    if (push->is_stopping)
+        say_goodbye(owner);
 }
 
 /* ---- claiming and renewing ---- */
@@ -166,6 +228,21 @@ static void read_when_all_are_claimed(struct push *push)
     reader_resume(push->reader);
 }
 
+/* The lease of another: if that one is dead it ends in a moment, else it will have been renewed. */
+static void claim_when_it_ends(struct owner *owner, int64_t left_ms)
+{
+    int64_t pause_ms = left_ms + 1;
+    int64_t at_ms = clock_tick_ms() + pause_ms;
+    struct timeval pause = {pause_ms / 1000, pause_ms % 1000 * 1000};
+
+    if (left_ms < 0 || left_ms >= owner->push->core->settings->heartbeat_ms)
+        return; /* the next heartbeat tries again */
+    if (event_pending(owner->claim_again, EV_TIMEOUT, NULL) && owner->claim_again_ms <= at_ms)
+        return;
+    owner->claim_again_ms = at_ms;
+    event_add(owner->claim_again, &pause);
+}
+
 static void claimed(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct partition *partition = arg;
@@ -176,10 +253,16 @@ static void claimed(enum redis_status status, const redisReply *reply, void *arg
         return;
     partition->state = PARTITION_FREE;
     if (status == REDIS_DONE && fence.len > 0 && fence.len < FENCE_SIZE) {
-        own(partition, fence); /* else it is held by another; the next heartbeat tries again */
+        own(partition, fence);
         park_take_over(partition, redis_reply_at(reply, 1));
+        if (push->is_stopping)
+            start_release(partition, 0);
+    } else if (status == REDIS_DONE) {
+        claim_when_it_ends(push->owner, redis_reply_i64(redis_reply_at(reply, 1)));
     }
     read_when_all_are_claimed(push);
+    if (push->is_stopping)
+        event_active(push->owner->look, EV_TIMEOUT, 0);
 }
 
 static void claim(struct partition *partition)
@@ -196,6 +279,20 @@ static void claim(struct partition *partition)
                                 key_parked_table(&table, partition->number)},
                  2, (struct str[]){str_of(partition->push->instance_id), lease_life(owner, &life)},
                  claimed, partition);
+}
+
+static void claim_wanted(evutil_socket_t fd, short what, void *arg)
+{
+    struct push *push = arg;
+
+    (void)fd;
+    (void)what;
+    for (uint32_t i = 0; i < push->core->partition_count && !push->is_stopping; i++) {
+        struct partition *partition = &push->partitions[i];
+
+        if (partition->state == PARTITION_FREE && partition->is_wanted)
+            claim(partition);
+    }
 }
 
 struct renewal {
@@ -237,58 +334,72 @@ static void renew(struct partition *partition)
 
 /* ---- heartbeat ---- */
 
-static void look_at(struct partition *partition, bool is_wanted)
+/* What is being given away is given away, also when it is wanted again: then it is claimed anew. */
+static void look_at(struct partition *partition)
 {
-    if (partition->push->is_stopping) { /* keeps what it has until the end */
-        if (partition->fence[0])
-            renew(partition);
-        return;
-    }
     switch (partition->state) {
     case PARTITION_FREE:
-        if (is_wanted)
+        if (partition->is_wanted)
             claim(partition);
         break;
     case PARTITION_CLAIMING:
         break;
     case PARTITION_OWNED:
         renew(partition);
-        if (!is_wanted)
-            start_release(partition);
+        if (!partition->is_wanted)
+            start_release(partition, RELEASE_MS);
         break;
     case PARTITION_RELEASING:
-        if (is_wanted)
-            partition->state = PARTITION_OWNED;
-        else if (clock_tick_ms() >= partition->release_by_ms)
-            release(partition);
-        else
-            renew(partition);
+        renew(partition);
         break;
     }
 }
 
-static void schedule_heartbeat(struct owner *owner)
+static void schedule_heartbeat(struct owner *owner, int64_t limit_ms)
 {
-    int64_t pause_ms = owner->push->core->settings->heartbeat_ms;
+    int64_t heartbeat_ms = owner->push->core->settings->heartbeat_ms;
+    int64_t pause_ms = limit_ms < heartbeat_ms ? limit_ms : heartbeat_ms;
     struct timeval pause = {pause_ms / 1000, pause_ms % 1000 * 1000};
 
     event_add(owner->heartbeat, &pause);
 }
 
+static void take_instances(struct owner *owner, const redisReply *instances)
+{
+    struct push *push = owner->push;
+
+    if (owner->instances != instances->elements)
+        log_info("owner", "instances=%zu", instances->elements);
+    owner->instances = instances->elements;
+    for (uint32_t i = 0; i < push->core->partition_count; i++) {
+        push->partitions[i].is_wanted = should_own(owner, instances, i);
+        look_at(&push->partitions[i]);
+    }
+}
+
 static void instances_known(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct owner *owner = arg;
-    struct push *push = owner->push;
+    const redisReply *instances = redis_reply_at(reply, 1);
 
     owner->is_beating = false;
-    schedule_heartbeat(owner);
-    if (status != REDIS_DONE)
-        return;
-    if (owner->instances != reply->elements)
-        log_info("owner", "instances=%zu", reply->elements);
-    owner->instances = reply->elements;
-    for (uint32_t i = 0; i < push->core->partition_count; i++)
-        look_at(&push->partitions[i], should_own(owner, reply, i));
+    if (owner->push->is_stopping)
+        return; /* that has its own heartbeats */
+    schedule_heartbeat(owner, instances ? redis_reply_i64(redis_reply_at(reply, 0)) : INT64_MAX);
+    if (status == REDIS_DONE && instances)
+        take_instances(owner, instances);
+}
+
+/* No sign of life any more, but what is still held is kept until it is given back. */
+static void beat_while_stopping(struct owner *owner)
+{
+    struct push *push = owner->push;
+
+    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
+        if (push->partitions[i].state == PARTITION_RELEASING)
+            renew(&push->partitions[i]);
+    }
+    schedule_heartbeat(owner, INT64_MAX);
 }
 
 static void beat(evutil_socket_t fd, short what, void *arg)
@@ -300,6 +411,10 @@ static void beat(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    if (owner->push->is_stopping) {
+        beat_while_stopping(owner);
+        return;
+    }
     if (owner->is_beating)
         return;
     owner->is_beating = true;
@@ -329,32 +444,24 @@ void owner_start(struct owner *owner)
     event_active(owner->heartbeat, EV_TIMEOUT, 0);
 }
 
-static void goodbye_said(enum redis_status status, const redisReply *reply, void *arg)
-{
-    struct owner *owner = arg;
-
-    (void)status;
-    (void)reply;
-    owner->stopped(owner->stopped_arg);
-}
-
-/* The answer to the last command comes after those of all releases. */
-void owner_stop(struct owner *owner, void (*stopped)(void *arg), void *arg)
+/* The others may claim each partition as soon as it is given back, so they hear of it first. */
+void owner_stop(struct owner *owner, int64_t limit_ms, void (*stopped)(void *arg), void *arg)
 {
     struct push *push = owner->push;
     struct key instances;
 
-    event_del(owner->heartbeat);
     owner->stopped = stopped;
     owner->stopped_arg = arg;
-    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
-        if (push->partitions[i].fence[0])
-            release(&push->partitions[i]);
-    }
     redis_command(push->core->redis, 3,
                   (struct str[]){STR("ZREM"), key_instances(&instances),
                                  str_of(push->instance_id)},
-                  goodbye_said, owner);
+                  NULL, NULL);
+    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
+        if (push->partitions[i].fence[0])
+            start_release(&push->partitions[i], limit_ms);
+    }
+    schedule_heartbeat(owner, INT64_MAX);
+    event_active(owner->look, EV_TIMEOUT, 0);
 }
 
 struct owner *owner_new(struct push *push)
@@ -363,11 +470,15 @@ struct owner *owner_new(struct push *push)
 
     owner->push = push;
     owner->heartbeat = evtimer_new(push->core->base, beat, owner);
+    owner->claim_again = evtimer_new(push->core->base, claim_wanted, push);
+    owner->look = evtimer_new(push->core->base, look, owner);
     return owner;
 }
 
 void owner_free(struct owner *owner)
 {
     event_free(owner->heartbeat);
+    event_free(owner->claim_again);
+    event_free(owner->look);
     free(owner);
 }

@@ -26,7 +26,6 @@ struct parker {
     struct push *push;
     struct event *timer;
     struct due_list due; /* parks with writes to be sent */
-    size_t batches;      /* under way */
 };
 
 /* ---- names ---- */
@@ -92,9 +91,8 @@ void park_set_unread(struct park *park, bool has_unread)
 
 bool park_is_over(const struct park *park)
 {
-    return !park->has_unread && !park->is_reading && !park->stream.events && park->batches == 0 &&
-           TAILQ_EMPTY(&park->writes) && TAILQ_EMPTY(&park->stream.deleting) &&
-           TAILQ_EMPTY(&park->stream.done);
+    return !park->has_unread && !park->is_reading && park->stream.held == 0 && park->batches == 0 &&
+           TAILQ_EMPTY(&park->writes);
 }
 
 static struct park *park_get(struct target *target, struct partition *partition)
@@ -245,11 +243,9 @@ static void written(enum redis_status status, const redisReply *reply, void *arg
     struct write *write = arg;
     struct park *park = write->park;
     struct partition *partition = park->stream.partition;
-    struct push *push = partition->push;
     bool is_ours = strcmp(write->fence, partition->fence) == 0;
     bool is_parked = status == REDIS_DONE && reply->type == REDIS_REPLY_ARRAY;
 
-    push->parker->batches--;
     park->batches--;
     settle(write, is_parked || !is_ours);
     if (is_parked && is_ours)
@@ -261,8 +257,7 @@ static void written(enum redis_status status, const redisReply *reply, void *arg
         make_due(park, RETRY_MS);
     unpark_trim(park->target);
     unpark_wake(park->target);
-    if (push->is_stopping)
-        event_active(push->stop_check, EV_TIMEOUT, 0);
+    owner_partition_moved(partition);
     free(write);
 }
 
@@ -298,7 +293,6 @@ static void send_write(struct park *park)
     for (size_t i = 0; i < write->count; i++)
         args[4 + 2 * i] = str_n(rests.p + ends[i], ends[i + 1] - ends[i]);
     park->batches++;
-    target->push->parker->batches++;
     redis_script(target->push->core->redis, &script_park, 3, keys, 3 + 2 * write->count, args,
                  written, write);
     buf_clear(&rests);
@@ -349,11 +343,6 @@ void parker_start(struct parker *parker)
 void parker_resume(struct parker *parker)
 {
     event_active(parker->timer, EV_TIMEOUT, 0);
-}
-
-bool parker_is_idle(const struct push *push)
-{
-    return push->parker->batches == 0 && TAILQ_EMPTY(&push->parker->due);
 }
 
 struct parker *parker_new(struct push *push)

@@ -9,6 +9,7 @@
 
 #define SWEEP_MS          250
 #define SWEEPS_PER_SECOND 4
+#define STOP_MARGIN_MS    5000
 
 void push_set_paused(struct push *push, bool is_paused)
 {
@@ -59,9 +60,6 @@ static void subscriptions_changed(struct str app_id, void *arg)
     dispatch_subscriptions_changed(arg, app_id);
 }
 
-static void look_if_stopped(evutil_socket_t fd, short what, void *arg);
-static void stop_time_is_over(evutil_socket_t fd, short what, void *arg);
-
 struct push *push_new(const struct push_config *config, char **error)
 {
     struct event_base *base = config->core->base;
@@ -87,8 +85,6 @@ struct push *push_new(const struct push_config *config, char **error)
     push->timers = timers_new(push);
     push->dispatch = dispatch_new();
     push->sweep = event_new(base, -1, EV_PERSIST, sweep, push);
-    push->stop_timer = evtimer_new(base, stop_time_is_over, push);
-    push->stop_check = event_new(base, -1, 0, look_if_stopped, push);
     event_add(push->sweep, &(struct timeval){0, SWEEP_MS * 1000});
     subscription_set_listener(subscriptions_changed, push);
     return push;
@@ -120,56 +116,16 @@ void push_redis_lost(struct push *push)
 
 /* ---- stopping ---- */
 
-static void owner_stopped(void *arg)
+/* What is on the wire may take its time, but systemd, say, waits for our end. */
+void push_stop(struct push *push, void (*stopped)(void *arg), void *arg)
 {
-    struct push *push = arg;
+    int64_t limit_ms = push->settings->timeout_ms + STOP_MARGIN_MS;
 
-    push->stopped(push->stopped_arg);
-}
-
-/* When an attempt or an acknowledgement ended, and when the time is over: first what is on the wire
- * ends, then what some subscriptions have had and others have not is parked for these, then the
- * acknowledgements are written, then the partitions are given back. */
-static void look_if_stopped(evutil_socket_t fd, short what, void *arg)
-{
-    struct push *push = arg;
-
-    (void)fd;
-    (void)what;
-    if (push->is_giving_back)
-        return;
-    if (push->in_flight_count == 0 && !push->is_stop_time_over) {
-        if (redis_is_connected(push->core->redis))
-            lanes_park_begun(push);
-        parker_resume(push->parker);
-        acknowledger_start(push->acknowledger);
-    }
-    if (!push->is_stop_time_over &&
-        (push->in_flight_count > 0 || !parker_is_idle(push) || !acknowledger_is_idle(push)))
-        return;
-    push->is_giving_back = true;
-    event_del(push->stop_timer);
-    owner_stop(push->owner, owner_stopped, push);
-}
-
-static void stop_time_is_over(evutil_socket_t fd, short what, void *arg)
-{
-    struct push *push = arg;
-
-    push->is_stop_time_over = true;
-    look_if_stopped(fd, what, push);
-}
-
-void push_stop(struct push *push, int64_t timeout_ms, void (*stopped)(void *arg), void *arg)
-{
-    struct timeval timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
-
+    if (limit_ms > push->settings->stop_timeout_ms)
+        limit_ms = push->settings->stop_timeout_ms;
     push->is_stopping = true;
-    push->stopped = stopped;
-    push->stopped_arg = arg;
     timers_stop(push->timers);
-    event_add(push->stop_timer, &timeout);
-    event_active(push->stop_check, EV_TIMEOUT, 0);
+    owner_stop(push->owner, limit_ms, stopped, arg);
 }
 
 static void free_partitions(struct push *push)
@@ -201,8 +157,6 @@ void push_free(struct push *push)
     switches_free(push);
     timers_free(push->timers);
     event_free(push->sweep);
-    event_free(push->stop_timer);
-    event_free(push->stop_check);
     trusts_free(push->trusts);
     free(push->user_agent);
     free(push);

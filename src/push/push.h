@@ -14,6 +14,7 @@ struct json_writer;
 
 struct push_settings {
     int64_t timeout_ms, connect_timeout_ms;
+    int64_t stop_timeout_ms; /* attempts under way are waited for so long, whatever the timeout */
     bool strict200;
     int64_t retry_first_ms, retry_max_ms;
     int64_t v1_cache_time_ms;
@@ -56,9 +57,9 @@ struct push *push_new(const struct push_config *config, char **error);
 /* Redis can be used (again): take the partitions, read them from the start. */
 void push_start(struct push *push);
 void push_redis_lost(struct push *push);
-/* Stops reading and sending; attempts in flight end (at most timeout_ms), their acknowledgements
- * are written, then stopped(arg). */
-void push_stop(struct push *push, int64_t timeout_ms, void (*stopped)(void *arg), void *arg);
+/* Stops reading and sending; attempts in flight end (push.timeout and a little, but push.stop_timeout
+ * at most), what they leave is written, then stopped(arg). */
+void push_stop(struct push *push, void (*stopped)(void *arg), void *arg);
 void push_free(struct push *push);
 /* After a reload: the platform's certificate is read again. */
 void push_settings_changed(struct push *push);

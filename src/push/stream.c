@@ -56,6 +56,7 @@ struct push_event *stream_remember(struct stream *stream, const struct entry_fac
     event->bytes = facts->bytes;
     TAILQ_INIT(&event->deliveries);
     HASH_ADD_KEYPTR(hh, stream->events, event->id.p, event->id.len, event);
+    stream->held++;
     push->event_count++;
     push->event_bytes += event->bytes;
     if (event_read(put(&end, facts->text), &event->facts))
@@ -79,11 +80,12 @@ void event_free_memory(struct push_event *event)
 
     if (!event->is_forgotten) /* it left the table then */
         HASH_DEL(event->stream->events, event);
+    event->stream->held--;
     event->push->event_count--;
     event->push->event_bytes -= event->bytes;
     reader_room_grew(event->push->reader);
     free(event);
-    owner_partition_emptied(partition);
+    owner_partition_moved(partition);
 }
 
 /* At once: should its stream be read again, it is there anew. */
@@ -137,17 +139,4 @@ void partition_forget_events(struct partition *partition)
     TAILQ_FOREACH (park, &partition->parks, in_partition)
         stream_forget(&park->stream);
     park_forget(partition);
-}
-
-bool partition_is_empty(const struct partition *partition)
-{
-    const struct park *park;
-
-    if (partition->stream.events)
-        return false;
-    TAILQ_FOREACH (park, &partition->parks, in_partition) {
-        if (park->stream.events)
-            return false;
-    }
-    return true;
 }

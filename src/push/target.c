@@ -287,13 +287,13 @@ static bool may_send(struct target *target, struct lane *lane, int64_t now_ms)
 {
     const struct delivery *head = TAILQ_FIRST(&lane->deliveries);
 
-    if (target_is_expired(target->push, head->event)) {
-        target_drop_head(lane, "expired");
-        return false;
-    }
     if (!partition_may_send(head->event->stream->partition, now_ms)) {
         lane_leave_queue(lane); /* until the lease is known to be ours */
         lane_pause(lane, LEASE_DOUBT_MS);
+        return false;
+    }
+    if (target_is_expired(target->push, head->event)) {
+        target_drop_head(lane, "expired");
         return false;
     }
     return true;
@@ -340,6 +340,7 @@ struct lane *target_take_lane(struct target *target)
     target_note_state(target, before);
     lane_leave_queue(lane);
     lane->state = LANE_IN_FLIGHT;
+    TAILQ_FIRST(&lane->deliveries)->event->stream->partition->in_flight++;
     target->in_flight++;
     target->push->in_flight_count++;
     return lane;
@@ -347,10 +348,12 @@ struct lane *target_take_lane(struct target *target)
 
 /* ---- once in a while ---- */
 
-/* Heads only: what stands behind an older head that is in flight expires after it. */
+/* Heads only: what stands behind an older head that is in flight expires after it. What may be
+ * another's by now is not given up: that one may have delivered it. */
 static void drop_expired(struct target *target)
 {
     struct delivery *delivery, *next;
+    int64_t now_ms = clock_tick_ms();
 
     for (delivery = TAILQ_FIRST(&target->deliveries); delivery; delivery = next) {
         struct lane *lane = delivery->lane;
@@ -358,7 +361,8 @@ static void drop_expired(struct target *target)
         if (!target_is_expired(target->push, delivery->event))
             return;
         next = TAILQ_NEXT(delivery, in_target);
-        if (lane->state != LANE_IN_FLIGHT && TAILQ_FIRST(&lane->deliveries) == delivery)
+        if (lane->state != LANE_IN_FLIGHT && TAILQ_FIRST(&lane->deliveries) == delivery &&
+            partition_may_send(delivery->event->stream->partition, now_ms))
             target_drop_head(lane, "expired");
     }
 }

@@ -1472,11 +1472,24 @@ static void a_partition_that_is_held_is_not_claimed(void **state)
 {
     (void)state;
     given("SET " EPOCH " 41");
-    given("SET " LEASE " i1:41 PX 60000");
-    REFUSED("", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i2", "60000"));
+    given("SET " LEASE " i1:41");
+    REFUSED(" -1", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i2", "60000"));
     /* one id is the beginning of the other */
-    REFUSED("", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i", "60000"));
-    REFUSED("", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i11", "60000"));
+    REFUSED(" -1", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i", "60000"));
+    REFUSED(" -1", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i11", "60000"));
+}
+
+static void who_may_not_claim_a_partition_is_told_when_its_lease_ends(void **state)
+{
+    redisReply *reply;
+
+    (void)state;
+    given("SET " LEASE " i1:41 PX 60000");
+    reply = eval(script_lease_claim.body, KEYS(LEASE, EPOCH, TABLE), ARGS("i2", "90000"));
+    assert_int_equal(reply->elements, 2);
+    assert_string_equal(reply->element[0]->str, "");
+    assert_in_range(reply->element[1]->integer, 30000, 60000);
+    freeReplyObject(reply);
 }
 
 static void a_lease_is_renewed_by_its_fence_only(void **state)
@@ -1529,6 +1542,19 @@ static void who_lost_the_lease_deletes_nothing(void **state)
     assert_state(LEASE " i1:6\n" EVENTS "\n  e a\n  e b\n  e c\n");
 }
 
+/* Who lives, and when the next of them may be dead. */
+static void assert_beat(const char *alive, int64_t from_ms, int64_t to_ms, const char *const *args)
+{
+    redisReply *reply = eval(script_instance_beat.body, KEYS(INSTANCES), args);
+    char text[1000] = "";
+
+    assert_int_equal(reply->elements, 2);
+    assert_in_range(reply->element[0]->integer, from_ms, to_ms);
+    add_reply(reply->element[1], text, sizeof(text));
+    freeReplyObject(reply);
+    assert_string_equal(text, alive);
+}
+
 static void an_instance_that_lives_learns_who_else_does(void **state)
 {
     char *quiet = xasprintf("ZADD " INSTANCES " %lld quiet", (long long)clock_now_ms() - 60000);
@@ -1536,10 +1562,10 @@ static void an_instance_that_lives_learns_who_else_does(void **state)
     (void)state;
     given("ZADD " INSTANCES " 1 dead");
     given(quiet);
-    ANSWER("quiet i1", instance_beat, KEYS(INSTANCES), ARGS("i1", "120000"));
-    ANSWER("quiet i1", instance_beat, KEYS(INSTANCES), ARGS("i1", "120000"));
-    ANSWER("i1", instance_beat, KEYS(INSTANCES), ARGS("i1", "30000"));
-    ANSWER("i1 i2", instance_beat, KEYS(INSTANCES), ARGS("i2", "30000"));
+    assert_beat("quiet i1", 30000, 60001, ARGS("i1", "120000"));
+    assert_beat("quiet i1", 30000, 60001, ARGS("i1", "120000"));
+    assert_beat("i1", 30001, 30001, ARGS("i1", "30000")); /* alone */
+    assert_beat("i1 i2", 10000, 30001, ARGS("i2", "30000"));
     free(quiet);
 }
 
@@ -1547,7 +1573,7 @@ static void an_instance_that_was_dead_lives_with_its_next_beat(void **state)
 {
     (void)state;
     given("ZADD " INSTANCES " 1 i1");
-    ANSWER("i1", instance_beat, KEYS(INSTANCES), ARGS("i1", "1000"));
+    assert_beat("i1", 1001, 1001, ARGS("i1", "1000"));
 }
 
 /* -- what is parked ---------------------------------------------------------------------------- */
@@ -1835,6 +1861,7 @@ int main(void)
         EMPTY(a_free_partition_is_claimed_with_the_next_epoch),
         EMPTY(an_instance_claims_its_own_partition_with_a_newer_epoch),
         EMPTY(a_partition_that_is_held_is_not_claimed),
+        EMPTY(who_may_not_claim_a_partition_is_told_when_its_lease_ends),
         EMPTY(a_lease_is_renewed_by_its_fence_only),
         EMPTY(a_lease_is_released_by_its_fence_only),
         EMPTY(the_owner_deletes_events_that_are_done),
