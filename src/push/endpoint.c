@@ -2,7 +2,8 @@
  * An endpoint is a scheme, host and port, shared by all targets that lie there; over HTTPS by those of
  * one application, since each says for itself whom it trusts. Targets that may have something to send
  * stand in its queue and take turns; each turn takes one lane's head, as long as its pool has a
- * connection for it.
+ * connection for it. A target takes at most SHARE times what it leaves free: so one that hangs never
+ * has all, however many devices report to it, and each further one that hangs has less.
  *
  * An attempt: resolve the name (cached), check each address against the policy, connect to the first
  * that is allowed, or take an idle connection; post; hand the result to the target. When connecting
@@ -27,6 +28,7 @@
 #include <stdlib.h>
 
 #define OWN_FAULT_PAUSE_MS 500
+#define SHARE              4
 
 struct attempt {
     struct endpoint *endpoint;
@@ -51,6 +53,7 @@ struct endpoint {
     bool is_to_be_probed; /* its invalid targets, under new rules of trust */
     struct pool *pool;
     struct attempt_list attempts;
+    int64_t attempt_count;
     struct target_list queue;
     struct event *pump; /* one deferred look at the queue, however many asked for it */
     UT_hash_handle hh;
@@ -140,9 +143,13 @@ static void set_connection(struct attempt *attempt, struct connection *connectio
 
 static void attempt_free(struct attempt *attempt)
 {
+    struct endpoint *endpoint = attempt->endpoint;
+
     if (!attempt->connection)
-        pool_unreserve(attempt->endpoint->pool);
-    TAILQ_REMOVE(&attempt->endpoint->attempts, attempt, link);
+        pool_unreserve(endpoint->pool);
+    TAILQ_REMOVE(&endpoint->attempts, attempt, link);
+    endpoint->attempt_count--;
+    has_room(endpoint);
     if (attempt->query)
         resolver_cancel(attempt->query);
     free(attempt);
@@ -377,6 +384,7 @@ static void attempt_start(struct endpoint *endpoint, struct target *target, stru
     attempt->started_ms = clock_tick_ms();
     attempt->deadline_ms = attempt->started_ms + target->push->settings->timeout_ms;
     TAILQ_INSERT_TAIL(&endpoint->attempts, attempt, link);
+    endpoint->attempt_count++;
     pool_reserve(endpoint->pool);
     head->attempts++;
     if (!head->needs_fresh_connection)
@@ -398,6 +406,23 @@ static void has_room(void *arg)
         event_active(endpoint->pump, EV_TIMEOUT, 0);
 }
 
+/* The first that has not used up its share; the others wait for attempts to end. Only those with
+ * SHARE attempts or more are passed over, so they are few. */
+static struct target *next_in_queue(const struct endpoint *endpoint)
+{
+    const struct push *push = endpoint->all->push;
+    int64_t free_count = push->settings->max_connections - endpoint->attempt_count;
+    struct target *target;
+
+    if (push->is_stopping || push->is_paused || free_count <= 0)
+        return NULL;
+    TAILQ_FOREACH (target, &endpoint->queue, in_queue) {
+        if (target->in_flight < SHARE * free_count)
+            break;
+    }
+    return target;
+}
+
 static void pump(evutil_socket_t fd, short what, void *arg)
 {
     struct endpoint *endpoint = arg;
@@ -405,9 +430,7 @@ static void pump(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    while (!endpoint->all->push->is_stopping && !endpoint->all->push->is_paused &&
-           (target = TAILQ_FIRST(&endpoint->queue)) &&
-           pool_has_room(endpoint->pool)) {
+    while ((target = next_in_queue(endpoint)) && pool_has_room(endpoint->pool)) {
         struct lane *lane;
 
         endpoint_dequeue(target);

@@ -302,6 +302,29 @@ def test_an_endpoint_that_hangs_delays_no_other(platform, application, start_rec
     assert len(bad.requests()) <= 32
 
 
+def test_urls_that_hang_leave_connections_to_others_of_their_host(start_platform, receiver):
+    platform = start_platform(push__timeout="1h", push__stop_timeout="100ms")
+    application = platform.application()
+    receiver.answers(then=Hang(), path="/slow")
+    receiver.answers(then=Hang(), path="/slower")
+    subscribe(application, receiver, "/slow")
+    devices = [application.register_device() for _ in range(40)]
+    for device in devices:
+        device.report({"n": 0})
+    receiver.wait_for(20, "/slow")
+    wait_until(lambda: platform.metric("events_pending") == 40, "all of them in memory")
+    # Nobody knew of these when all that hang were under way.
+    application.subscribe("deviceDatasChanged", receiver.url("/slower"))
+    application.subscribe("deviceAdded", receiver.url("/good"))
+    for device in devices:
+        device.report({"n": 1})
+    receiver.wait_for(2, "/slower")
+    more = [application.register_device() for _ in range(20)]
+    told = {r.json["deviceId"] for r in receiver.wait_for(20, "/good")}
+    assert told == {device.id for device in more}
+    assert receiver.most_in_flight <= 32
+
+
 # --- subscriptions that change meanwhile
 
 
