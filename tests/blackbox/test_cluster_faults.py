@@ -261,7 +261,8 @@ def test_nothing_is_sent_by_an_instance_that_cannot_renew_its_leases(cluster, du
 
 def test_bad_callbacks_cost_a_good_one_nothing_at_any_instance(cluster, start_receiver):
     """The same events for four callbacks; what hangs is not given up within the test."""
-    instances = cluster(subscription__same_type="fanout", push__timeout="10m")
+    instances = cluster(subscription__same_type="fanout", push__timeout="10m",
+                        push__max_connections="64")
     good, hanging, flapping, dead = (start_receiver() for _ in range(4))
     hanging.answers(then=Hang())
     flapping.answers(then=lambda request: random.choice((200, 200, 503)))
