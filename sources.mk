@@ -124,8 +124,15 @@ core_sources = \
     src/core/device.c \
     src/core/device.h \
     src/core/device_delete.c \
+    src/core/device_find.c \
+    src/core/device_index.c \
+    src/core/device_index.h \
+    src/core/device_layout.c \
+    src/core/device_layout.h \
+    src/core/device_list.c \
     src/core/device_login.c \
     src/core/device_register.c \
+    src/core/device_sync.c \
     src/core/error.c \
     src/core/error.h \
     src/core/errors.def \
@@ -172,6 +179,7 @@ push_sources = \
     src/push/handover.c \
     src/push/headers.c \
     src/push/headers.h \
+    src/push/indexer.c \
     src/push/inspect.c \
     src/push/lane.c \
     src/push/latency.c \
@@ -203,6 +211,7 @@ api_sources =
 api_v1_sources = \
     src/api/v1/device_object.c \
     src/api/v1/device_object.h \
+    src/api/v1/device_query.c \
     src/api/v1/devices.c \
     src/api/v1/groups.c \
     src/api/v1/history.c \
@@ -338,6 +347,12 @@ lua_scripts = \
     src/store/lua/group_read.lua \
     src/store/lua/group_remove.lua \
     src/store/lua/group_sweep.lua \
+    src/store/lua/index_done.lua \
+    src/store/lua/index_drop.lua \
+    src/store/lua/index_find.lua \
+    src/store/lua/index_forget.lua \
+    src/store/lua/index_take.lua \
+    src/store/lua/index_write.lua \
     src/store/lua/instance_beat.lua \
     src/store/lua/lease_claim.lua \
     src/store/lua/lease_release.lua \
@@ -378,6 +393,7 @@ unit_tests = \
     tests/unit/bench/http_scan_test \
     tests/unit/bench/ledger_test \
     tests/unit/bench/seen_test \
+    tests/unit/core/device_layout_test \
     tests/unit/core/error_test \
     tests/unit/core/event_test \
     tests/unit/core/model_test \
@@ -450,6 +466,7 @@ other_tests = \
     tests/blackbox/test_delivery_https.py \
     tests/blackbox/test_device_https.py \
     tests/blackbox/test_devices_manage.py \
+    tests/blackbox/test_devices_query.py \
     tests/blackbox/test_devices_register.py \
     tests/blackbox/test_faults.py \
     tests/blackbox/test_groups.py \

@@ -100,6 +100,8 @@ const struct setting settings_table[] = {
      "Devices an application may register; 0: no limit", NULL},
     {"device", "children_per_gateway", SETTING_INT, AT(core.children_per_gateway), "1000", 1, 100000, NULL, true,
      "Devices that may be registered behind one gateway", NULL},
+    {"device", "per_query", SETTING_INT, AT(core.devices_per_query), "1000", 1, 100000, NULL, true,
+     "Devices that a query without pages answers at most, and that a query by ids may name", NULL},
     {"device", "shadow_properties", SETTING_INT, AT(core.shadow_properties), "2000", 1, 100000, NULL, true,
      "Reported properties kept per device; a report that needs more is refused", NULL},
     {"device", "sign_time_tolerance", SETTING_TIME, AT(core.sign_time_tolerance_ms), "1h", 0, DAY, NULL, true,

@@ -2,7 +2,7 @@
 
 #include "admin/answer.h"
 #include "core/app.h"
-#include "core/device.h"
+#include "core/device_index.h"
 
 #define LIST_MAX    10000
 #define DELETE_STEP 50
@@ -171,12 +171,6 @@ static void device_gone(enum error error, void *arg)
         delete_devices(cascade);
 }
 
-static void forget_index_entry(enum redis_status status, const redisReply *reply, void *arg)
-{
-    (void)reply;
-    device_gone(core_error_of(status), arg);
-}
-
 static void device_deleted(enum error error, void *arg);
 
 struct cascade_device {
@@ -212,8 +206,8 @@ static void device_deleted(enum error error, void *arg)
     struct call *call = device->cascade->call;
 
     if (error == ERR_DEVICE_NOT_FOUND)
-        app_forget_device(admin_core_of(call), call_path_param(call, "appId"), device->id,
-                          forget_index_entry, device->cascade);
+        device_index_forget(admin_core_of(call), call_path_param(call, "appId"), device->id,
+                            device_gone, device->cascade);
     else
         device_gone(error, device->cascade);
 }

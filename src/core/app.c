@@ -4,6 +4,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/device_index.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 #include <stdio.h>
@@ -295,11 +296,11 @@ static void app_removed(enum redis_status status, const redisReply *reply, void 
                   change);
 }
 
-void app_delete(struct core *core, struct str app_id, app_done_cb cb, void *arg)
+static void index_dropped(enum error error, void *arg)
 {
-    struct change *change = change_new(core, app_id, arg);
+    struct change *change = arg;
     struct str id = str_of(change->id);
-    struct key app, nodes, devices, subscriptions, index, breakers, certificates;
+    struct key app, nodes, devices, subscriptions, index, breakers, certificates, ordinals, blocks;
     struct key groups, names, order, members, groups_of, dead;
     struct key models, references, model_data, packages, model_events;
     struct str keys[] = {key_app(&app, id), key_app_devices(&devices, id),
@@ -316,9 +317,20 @@ void app_delete(struct core *core, struct str app_id, app_done_cb cb, void *arg)
                          key_app_models(&models, id), key_app_model_references(&references, id),
                          key_app_model_data(&model_data, id),
                          key_app_model_packages(&packages, id),
-                         key_app_model_events(&model_events, id)};
+                         key_app_model_events(&model_events, id),
+                         key_app_ordinals(&ordinals, id), key_app_blocks(&blocks, id)};
+
+    if (error)
+        change_done(change, error);
+    else
+        redis_script(change->core->redis, &script_app_delete, sizeof(keys) / sizeof(*keys), keys, 0,
+                     NULL, app_removed, change);
+}
+
+void app_delete(struct core *core, struct str app_id, app_done_cb cb, void *arg)
+{
+    struct change *change = change_new(core, app_id, arg);
 
     change->done_cb = cb;
-    redis_script(core->redis, &script_app_delete, sizeof(keys) / sizeof(*keys), keys, 0, NULL,
-                 app_removed, change);
+    device_index_drop_all(core, str_of(change->id), index_dropped, change);
 }

@@ -67,8 +67,5 @@ typedef void (*app_ids_cb)(enum error error, const struct str *ids, size_t count
 void app_devices(struct core *core, struct str app_id, size_t max, app_ids_cb cb, void *arg);
 /* Ids of up to `max` applications, by time of creation, without the first ones. */
 void app_ids(struct core *core, size_t first, size_t max, app_ids_cb cb, void *arg);
-/* Takes an id out of the application's index of devices: of a device that exists nowhere else. */
-void app_forget_device(struct core *core, struct str app_id, struct str device_id, redis_cb cb,
-                       void *arg);
 
 #endif

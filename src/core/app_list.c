@@ -209,16 +209,3 @@ void app_ids(struct core *core, size_t first, size_t max, app_ids_cb cb, void *a
 
     ask_for_ids(core, key_apps(&key), first, max, cb, arg);
 }
-
-void app_forget_device(struct core *core, struct str app_id, struct str device_id, redis_cb cb,
-                       void *arg)
-{
-    struct key key;
-
-    redis_command(core->redis, 3,
-                  (struct str[]){STR("ZREM"),
-                                 key_app_devices(&key, str_is_id(app_id, KEY_ID_MAX) ? app_id
-                                                                                     : STR("-")),
-                                 device_id},
-                  cb, arg);
-}

@@ -11,6 +11,7 @@
 #include "store/redis.h"
 
 struct netpolicy;
+struct device_index;
 
 struct core_settings {
     /* [auth] */
@@ -27,6 +28,7 @@ struct core_settings {
     int64_t abnormal_after_ms, offline_after_ms;      /* without a report */
     int64_t devices_per_app;                          /* 0 = no limit */
     int64_t children_per_gateway;
+    int64_t devices_per_query;                        /* without paging, or by ids */
     int64_t shadow_properties;                        /* reported properties kept per device */
     int64_t sign_time_tolerance_ms;                   /* sign_type 1 of device-auth */
     bool has_old_status_set;                          /* OFFLINE/NOT_ACTIVE instead of INACTIVE */
@@ -70,6 +72,7 @@ struct core {
     uint32_t partition_count;       /* 0 until it has been read from Redis */
     struct cache *apps;             /* app.c: appId -> application */
     struct cache *subscriptions;    /* subscription.c: appId -> its subscriptions */
+    struct device_index *device_index; /* writes under way */
     struct cache *device_apps;      /* report.c: device id -> application id */
     struct cache *catalogues;       /* model_store.c: appId -> which models it has */
     struct cache *models;           /* model_store.c: appId/productId -> parsed model */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/decimal.h"
 #include "base/mem.h"
+#include "core/device_index.h"
 #include "core/partition.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
@@ -210,6 +211,33 @@ static void modified(enum redis_status status, const redisReply *reply, void *ar
     free(done);
 }
 
+struct modification {
+    struct core *core;
+    struct str app_id, device_id;
+    device_done_cb cb;
+    void *arg;
+};
+
+/* The record is changed: if the index could not be written, its mark is. */
+static void modification_indexed(enum error error, void *arg)
+{
+    struct modification *modification = arg;
+
+    (void)error;
+    modification->cb(ERR_OK, modification->arg);
+}
+
+static void record_modified(enum error error, void *arg)
+{
+    struct modification *modification = arg;
+
+    if (error)
+        modification->cb(error, modification->arg);
+    else
+        device_index_update(modification->core, modification->app_id, modification->device_id,
+                            true, modification_indexed, modification);
+}
+
 void device_modify(struct core *core, struct arena *arena, struct str app_id, struct str device_id,
                    const struct device_fields *fields, device_done_cb cb, void *arg)
 {
@@ -217,10 +245,13 @@ void device_modify(struct core *core, struct arena *arena, struct str app_id, st
     uint32_t partition = partition_of(core, id);
     size_t count = 3 + fields->count * 3, n = 3;
     struct str *args = arena_alloc(arena, count * sizeof(*args));
-    struct key device, events;
+    struct modification *modification = arena_alloc(arena, sizeof(*modification));
+    struct key device, events, marks;
     struct decimal now;
-    struct str keys[] = {key_device(&device, partition, id), key_events(&events, partition)};
+    struct str keys[] = {key_device(&device, partition, id), key_events(&events, partition),
+                         key_index_marks(&marks, partition)};
 
+    *modification = (struct modification){core, app_id, id, cb, arg};
     args[0] = app_id;
     args[1] = id;
     args[2] = decimal_str(&now, clock_now_ms());
@@ -229,8 +260,8 @@ void device_modify(struct core *core, struct arena *arena, struct str app_id, st
         args[n++] = fields->list[i].value;
         args[n++] = device_is_info(fields->list[i].name) ? STR("1") : STR("0");
     }
-    redis_script(core->redis, &script_device_modify, 2, keys, count, args, modified,
-                 done_new(cb, arg));
+    redis_script(core->redis, &script_device_modify, 3, keys, count, args, modified,
+                 done_new(record_modified, modification));
 }
 
 /* ---- presence ---- */
@@ -243,17 +274,17 @@ void device_seen(struct core *core, struct str device_id, device_done_cb cb, voi
     int64_t now_ms = clock_now_ms();
     int64_t silence_ms =
         settings->abnormal_after_ms ? settings->abnormal_after_ms : settings->offline_after_ms;
-    struct key device, events, timers;
+    struct key device, events, timers, marks;
     struct decimal now, due;
     struct str keys[] = {key_device(&device, partition, id), key_events(&events, partition),
-                         key_timers(&timers, partition)};
+                         key_timers(&timers, partition), key_index_marks(&marks, partition)};
     struct str args[3 + DEVICE_INFO_COUNT] = {
         id, decimal_str(&now, now_ms),
         silence_ms ? decimal_str(&due, now_ms + silence_ms) : STR("")};
 
     for (size_t i = 0; i < DEVICE_INFO_COUNT; i++)
         args[3 + i] = str_of(device_info_names[i]);
-    redis_script(core->redis, &script_device_seen, 3, keys, 3 + DEVICE_INFO_COUNT, args, modified,
+    redis_script(core->redis, &script_device_seen, 4, keys, 3 + DEVICE_INFO_COUNT, args, modified,
                  done_new(cb, arg));
 }
 
@@ -270,14 +301,14 @@ void device_presence_due(struct core *core, struct str device_id, device_done_cb
 {
     struct str id = id_or_none(device_id);
     uint32_t partition = partition_of(core, id);
-    struct key device, events, timers;
+    struct key device, events, timers, marks;
     struct decimal now, abnormal, offline;
     struct str keys[] = {key_device(&device, partition, id), key_events(&events, partition),
-                         key_timers(&timers, partition)};
+                         key_timers(&timers, partition), key_index_marks(&marks, partition)};
     struct str args[] = {id, decimal_str(&now, clock_now_ms()),
                          decimal_str(&abnormal, core->settings->abnormal_after_ms),
                          decimal_str(&offline, core->settings->offline_after_ms)};
 
-    redis_script(core->redis, &script_device_presence, 3, keys, 4, args, presence_looked_at,
+    redis_script(core->redis, &script_device_presence, 4, keys, 4, args, presence_looked_at,
                  done_new(cb, arg));
 }

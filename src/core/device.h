@@ -59,6 +59,19 @@ typedef void (*device_done_cb)(enum error error, void *arg);
 void device_read(struct core *core, struct arena *arena, struct str app_id, struct str device_id,
                  bool with_services, device_cb cb, void *arg);
 
+/* Several, in the order of their ids; those that are not there, or are another application's, are left
+ * out. */
+typedef void (*device_list_cb)(enum error error, const struct device *const *devices, size_t count,
+                               void *arg);
+void device_read_list(struct core *core, struct arena *arena, struct str app_id,
+                      const struct str *ids, size_t count, bool with_services, device_list_cb cb,
+                      void *arg);
+
+/* ERR_DEVICE_NOT_FOUND: no device has this node id. */
+typedef void (*device_id_cb)(enum error error, struct str device_id, void *arg);
+void device_find_node(struct core *core, struct arena *arena, struct str app_id,
+                      struct str node_id, device_id_cb cb, void *arg);
+
 struct device_registration {
     struct str app_id;
     struct str gateway_id;  /* STR_NONE: directly connected */

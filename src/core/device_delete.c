@@ -95,11 +95,11 @@ static void record_deleted(enum redis_status status, const redisReply *reply, vo
 static void delete_record(struct deletion *deletion, struct str id)
 {
     uint32_t partition = partition_of(deletion->core, id);
-    struct key device, shadow, children, events, timers, history, desired, desired_history;
+    struct key device, shadow, children, events, timers, history, desired, desired_history, marks;
     struct decimal now;
     struct str keys[] = {key_device(&device, partition, id), key_shadow(&shadow, partition, id),
                          key_children(&children, partition, id), key_events(&events, partition),
-                         key_timers(&timers, partition),
+                         key_timers(&timers, partition), key_index_marks(&marks, partition),
                          key_history(&history, partition, id),
                          key_desired(&desired, partition, id),
                          key_desired_history(&desired_history, partition, id)};

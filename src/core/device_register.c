@@ -8,6 +8,7 @@
 #include "base/crypto.h"
 #include "base/decimal.h"
 #include "base/json.h"
+#include "core/device_index.h"
 #include "core/event.h"
 #include "core/node.h"
 #include "core/partition.h"
@@ -22,7 +23,7 @@ struct registration {
     struct device_registration wanted;
     struct device_credentials made;
     struct str gateway_id;
-    int64_t now_ms;
+    int64_t now_ms, created_ms;
     enum error error; /* the first one; told after everything was given back */
     device_register_cb cb;
     void *arg;
@@ -111,6 +112,15 @@ static bool names_a_model(const struct device_fields *fields)
     return false;
 }
 
+/* The record is there: if the index could not be written, its mark is. */
+static void indexed(enum error error, void *arg)
+{
+    struct registration *r = arg;
+
+    (void)error;
+    r->cb(ERR_OK, &r->made, r->arg);
+}
+
 static void record_created(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct registration *r = arg;
@@ -118,7 +128,10 @@ static void record_created(enum redis_status status, const redisReply *reply, vo
     (void)reply;
     /* After a lost connection the record may be there, so the indexes are left as they are: they
      * agree with it if it is, and are found dead if it is not. */
-    r->cb(core_error_of(status), status == REDIS_DONE ? &r->made : NULL, r->arg);
+    if (status == REDIS_DONE)
+        device_index_update(r->core, r->wanted.app_id, r->made.device_id, true, indexed, r);
+    else
+        r->cb(core_error_of(status), NULL, r->arg);
 }
 
 static void fill_record(struct registration *r, struct decimal *created, struct decimal *expires)
@@ -132,7 +145,8 @@ static void fill_record(struct registration *r, struct decimal *created, struct 
     device_fields_add(arena, fields, "status", STR("INACTIVE"));
     device_fields_add(arena, fields, "statusDetail", STR("NOT_ACTIVE"));
     device_fields_add(arena, fields, "activated", STR("0"));
-    device_fields_add(arena, fields, "created", decimal_str(created, r->now_ms));
+    device_fields_add(arena, fields, "created", decimal_str(created, r->created_ms));
+    device_fields_add(arena, fields, "version", STR("1"));
     device_fields_add(arena, fields, "modified", str_of(created->text));
     device_fields_add(arena, fields, "verifyCode", r->made.verify_code);
     device_fields_add(arena, fields, "secret", r->made.secret);
@@ -148,10 +162,11 @@ static void create_record(struct registration *r)
     uint32_t partition = partition_of(r->core, r->made.device_id);
     struct decimal created, expires, event_count;
     struct str events[2];
-    size_t events_n = 0, n = 3;
-    struct key device, stream, timers;
+    size_t events_n = 0, n = 4;
+    struct key device, stream, timers, marks;
     struct str keys[] = {key_device(&device, partition, r->made.device_id),
-                         key_events(&stream, partition), key_timers(&timers, partition)};
+                         key_events(&stream, partition), key_timers(&timers, partition),
+                         key_index_marks(&marks, partition)};
     struct str *args;
 
     device_fields_add(r->arena, &r->wanted.fields, "nodeId", r->wanted.node_id);
@@ -159,17 +174,18 @@ static void create_record(struct registration *r)
     if (names_a_model(&r->wanted.fields))
         events[events_n++] = registration_event(r, EVENT_DEVICE_UPDATED, is_model, false);
     fill_record(r, &created, &expires);
-    args = arena_alloc(r->arena, (3 + events_n + r->wanted.fields.count * 2) * sizeof(*args));
+    args = arena_alloc(r->arena, (n + events_n + r->wanted.fields.count * 2) * sizeof(*args));
     args[0] = r->made.device_id;
     args[1] = r->wanted.timeout_ms ? str_of(expires.text) : STR("");
-    args[2] = decimal_str(&event_count, (int64_t)events_n);
+    args[2] = device_index_mark(r->arena, r->wanted.app_id, r->made.device_id);
+    args[3] = decimal_str(&event_count, (int64_t)events_n);
     for (size_t i = 0; i < events_n; i++)
         args[n++] = events[i];
     for (size_t i = 0; i < r->wanted.fields.count; i++) {
         args[n++] = r->wanted.fields.list[i].name;
         args[n++] = r->wanted.fields.list[i].value;
     }
-    redis_script(r->core->redis, &script_device_create, 3, keys, n, args, record_created, r);
+    redis_script(r->core->redis, &script_device_create, 4, keys, n, args, record_created, r);
 }
 
 /* ---- the steps before ---- */
@@ -259,7 +275,7 @@ void device_register(struct core *core, struct arena *arena,
             registration->psk.p ? registration->psk : random_digits(arena, DEVICE_PSK_DIGITS);
     }
     node_reserve(core, arena, registration->app_id, registration->node_id, r->made.device_id,
-                 node_id_reserved, r);
+                 &r->created_ms, node_id_reserved, r);
 }
 
 /* ---- renewal ---- */
@@ -397,7 +413,7 @@ static void renewal_device_read(enum error error, const struct device *device, v
     r->old_verify_code = device_member(device, "verifyCode");
     r->has_new_node = r->wanted.node_id.len && !str_eq(r->wanted.node_id, r->old_node_id);
     if (r->has_new_node)
-        node_reserve(r->core, r->arena, r->app_id, r->wanted.node_id, r->device_id,
+        node_reserve(r->core, r->arena, r->app_id, r->wanted.node_id, r->device_id, NULL,
                      renewed_node_reserved, r);
     else
         renewed_node_reserved(ERR_OK, r);

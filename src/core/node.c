@@ -5,6 +5,7 @@
 #include "base/decimal.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/device_layout.h"
 #include "core/partition.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
@@ -21,6 +22,7 @@ struct holding {
     struct str app_id, what, device_id;
     struct str held;   /* the index' value that is in the way */
     bool is_repeated;  /* a dead holder was replaced once already */
+    int64_t *time_ms;
     enum error taken;  /* what to answer when a device holds it that is not activated */
     void (*again)(struct holding *holding, struct str dead);
     device_done_cb cb;
@@ -84,6 +86,19 @@ static struct holding *holding_new(struct core *core, struct arena *arena, struc
 
 /* ---- node ids ---- */
 
+/* A dead holder has an ordinal that nobody else would take out of the index. */
+static void node_is_reserved(struct holding *holding, int64_t time_ms)
+{
+    struct str unused;
+
+    if (holding->held.p)
+        device_index_forget(holding->core, holding->app_id, str_split(holding->held, ':', &unused),
+                            NULL, NULL);
+    if (holding->time_ms)
+        *holding->time_ms = time_ms;
+    holding->cb(ERR_OK, holding->arg);
+}
+
 static void node_reserved(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct holding *holding = arg;
@@ -92,7 +107,7 @@ static void node_reserved(enum redis_status status, const redisReply *reply, voi
     if (status != REDIS_DONE)
         holding->cb(ERR_INTERNAL, holding->arg);
     else if (redis_reply_is(outcome, "OK"))
-        holding->cb(ERR_OK, holding->arg);
+        node_is_reserved(holding, redis_reply_i64(redis_reply_at(reply, 1)));
     else if (redis_reply_is(outcome, "FULL"))
         holding->cb(ERR_DEVICE_QUOTA, holding->arg);
     else if (redis_reply_is(outcome, "TAKEN"))
@@ -104,24 +119,29 @@ static void node_reserved(enum redis_status status, const redisReply *reply, voi
 static void reserve(struct holding *holding, struct str dead)
 {
     struct core *core = holding->core;
-    struct key app, nodes, devices, members, groups_of;
+    struct key app, nodes, devices, ordinals, blocks;
     struct decimal now, most;
     struct str keys[] = {key_app(&app, holding->app_id), key_app_nodes(&nodes, holding->app_id),
                          key_app_devices(&devices, holding->app_id),
-                         key_app_group_members(&members, holding->app_id),
-                         key_app_device_groups(&groups_of, holding->app_id)};
-    struct str args[] = {holding->what, holding->device_id, decimal_str(&now, clock_now_ms()),
-                         decimal_str(&most, core->settings->devices_per_app), dead};
+                         key_app_ordinals(&ordinals, holding->app_id),
+                         key_app_blocks(&blocks, holding->app_id)};
+    struct str args[] = {holding->what,
+                         holding->device_id,
+                         decimal_str(&now, clock_now_ms()),
+                         decimal_str(&most, core->settings->devices_per_app),
+                         dead,
+                         STR(INDEX_BLOCK_TEXT)};
 
-    redis_script(core->redis, &script_node_reserve, 5, keys, 5, args, node_reserved, holding);
+    redis_script(core->redis, &script_node_reserve, 5, keys, 6, args, node_reserved, holding);
 }
 
 void node_reserve(struct core *core, struct arena *arena, struct str app_id, struct str node_id,
-                  struct str device_id, device_done_cb cb, void *arg)
+                  struct str device_id, int64_t *time_ms, device_done_cb cb, void *arg)
 {
     struct holding *holding = holding_new(core, arena, node_id, device_id, cb, arg);
 
     holding->app_id = app_id;
+    holding->time_ms = time_ms;
     holding->taken = ERR_NODE_ID_DUPLICATE;
     holding->again = reserve;
     reserve(holding, STR(""));
@@ -168,20 +188,34 @@ void verify_code_claim(struct core *core, struct arena *arena, struct str code,
 /* ---- giving back ---- */
 
 struct release {
+    struct core *core;
+    struct str app_id, device_id; /* of a device that is gone */
     device_done_cb cb;
     void *arg;
+    char ids[2 * KEY_ID_MAX];
 };
+
+static void release_end(enum error error, void *arg)
+{
+    struct release *release = arg;
+
+    if (error)
+        log_warn("device", "what=index state=stale reason=%s", "redis did not answer");
+    if (release->cb)
+        release->cb(error, release->arg);
+    free(release);
+}
 
 static void released(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct release *release = arg;
 
     (void)reply;
-    if (status != REDIS_DONE)
-        log_warn("device", "what=index state=stale reason=%s", "redis did not answer");
-    if (release->cb)
-        release->cb(core_error_of(status), release->arg);
-    free(release);
+    if (status == REDIS_DONE && release->device_id.p)
+        device_index_forget(release->core, release->app_id, release->device_id, release_end,
+                            release);
+    else
+        release_end(core_error_of(status), release);
 }
 
 static struct release *release_new(device_done_cb cb, void *arg)
@@ -196,14 +230,19 @@ static struct release *release_new(device_done_cb cb, void *arg)
 void node_release(struct core *core, struct str app_id, struct str node_id, struct str device_id,
                   bool is_device_gone, device_done_cb cb, void *arg)
 {
-    struct key nodes, devices, members, groups_of;
-    struct str keys[] = {key_app_nodes(&nodes, app_id), key_app_devices(&devices, app_id),
-                         key_app_group_members(&members, app_id),
-                         key_app_device_groups(&groups_of, app_id)};
-    struct str args[] = {node_id, device_id, is_device_gone ? STR("1") : STR("0")};
+    struct release *release = release_new(cb, arg);
+    struct key nodes;
 
-    redis_script(core->redis, &script_node_release, 4, keys, 3, args, released,
-                 release_new(cb, arg));
+    if (is_device_gone && app_id.len <= KEY_ID_MAX && device_id.len <= KEY_ID_MAX) {
+        memcpy(release->ids, app_id.p, app_id.len);
+        memcpy(release->ids + app_id.len, device_id.p, device_id.len);
+        release->core = core;
+        release->app_id = str_n(release->ids, app_id.len);
+        release->device_id = str_n(release->ids + app_id.len, device_id.len);
+    }
+    redis_script(core->redis, &script_node_release, 1,
+                 (struct str[]){key_app_nodes(&nodes, app_id)}, 2,
+                 (struct str[]){node_id, device_id}, released, release);
 }
 
 void verify_code_release(struct core *core, struct str code, struct str device_id,

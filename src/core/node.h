@@ -8,11 +8,12 @@
 #include "core/device.h"
 
 /* ERR_NODE_ID_DUPLICATE, ERR_DEVICE_BOUND (the holder is activated), ERR_DEVICE_QUOTA,
- * ERR_APP_NOT_FOUND. */
+ * ERR_APP_NOT_FOUND. *time_ms (may be NULL) is then the time of a new device's registration: the
+ * clock's, but never before that of another one of the application. */
 void node_reserve(struct core *core, struct arena *arena, struct str app_id, struct str node_id,
-                  struct str device_id, device_done_cb cb, void *arg);
-/* Forgets the node id; and the device itself when is_device_gone. Failures are logged: the next
- * reservation repairs them. cb may be NULL. */
+                  struct str device_id, int64_t *time_ms, device_done_cb cb, void *arg);
+/* Forgets the node id; and the device itself, in the index too, when is_device_gone. Failures are
+ * logged: the next reservation, or the index' marks, repair them. cb may be NULL. */
 void node_release(struct core *core, struct str app_id, struct str node_id, struct str device_id,
                   bool is_device_gone, device_done_cb cb, void *arg);
 

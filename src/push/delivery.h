@@ -187,6 +187,7 @@ struct push {
     struct acknowledger *acknowledger;
     struct parker *parker;
     struct timers *timers;
+    struct indexer *indexer;
     struct endpoints *endpoints;
     struct dispatch *dispatch;
     struct push_app *apps;     /* hash */
@@ -225,6 +226,8 @@ struct partition {
     bool is_wanted;          /* by this instance, at the last heartbeat */
     char last_id[EVENT_ID_SIZE];
     bool is_to_be_read_anew; /* from its start; a read under way is not the one */
+    bool is_index_behind;    /* devices are, or may be, marked */
+    bool is_indexing;
     struct stream stream;    /* its events */
     struct park_list parks;
 };
@@ -413,5 +416,13 @@ struct timers *timers_new(struct push *push);
 void timers_start(struct timers *timers);
 void timers_stop(struct timers *timers);
 void timers_free(struct timers *timers);
+
+/* indexer.c: the index of devices follows their records */
+struct indexer *indexer_new(struct push *push);
+void indexer_start(struct indexer *indexer);
+void indexer_stop(struct indexer *indexer);
+void indexer_free(struct indexer *indexer);
+/* An event of this kind was read: it may have marked its device. */
+void indexer_event_read(struct partition *partition, enum event_kind kind);
 
 #endif

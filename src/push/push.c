@@ -83,6 +83,7 @@ struct push *push_new(const struct push_config *config, char **error)
     push->acknowledger = acknowledger_new(push);
     push->parker = parker_new(push);
     push->timers = timers_new(push);
+    push->indexer = indexer_new(push);
     push->dispatch = dispatch_new();
     push->sweep = event_new(base, -1, EV_PERSIST, sweep, push);
     event_add(push->sweep, &(struct timeval){0, SWEEP_MS * 1000});
@@ -107,6 +108,7 @@ void push_go(struct push *push)
     acknowledger_start(push->acknowledger);
     parker_start(push->parker);
     timers_start(push->timers);
+    indexer_start(push->indexer);
 }
 
 void push_redis_lost(struct push *push)
@@ -125,6 +127,7 @@ void push_stop(struct push *push, void (*stopped)(void *arg), void *arg)
         limit_ms = push->settings->stop_timeout_ms;
     push->is_stopping = true;
     timers_stop(push->timers);
+    indexer_stop(push->indexer);
     owner_stop(push->owner, limit_ms, stopped, arg);
 }
 
@@ -156,6 +159,7 @@ void push_free(struct push *push)
     parker_free(push->parker);
     switches_free(push);
     timers_free(push->timers);
+    indexer_free(push->indexer);
     event_free(push->sweep);
     trusts_free(push->trusts);
     free(push->user_agent);

@@ -68,6 +68,7 @@ static void take_entry(struct reader *reader, struct partition *partition,
     if (!event)
         return;
     metric_add(M_EVENTS, 1, event_kind_name(event->facts.kind), NULL, NULL);
+    indexer_event_read(partition, event->facts.kind);
     dispatch_event(event);
 }
 

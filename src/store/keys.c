@@ -103,6 +103,16 @@ struct str key_parked_table(struct key *key, uint32_t partition)
     return of_partition(key, partition, "parked");
 }
 
+struct str key_index_marks(struct key *key, uint32_t partition)
+{
+    return of_partition(key, partition, "dirty");
+}
+
+struct str key_index_working(struct key *key, uint32_t partition)
+{
+    return of_partition(key, partition, "working");
+}
+
 struct str key_timers(struct key *key, uint32_t partition)
 {
     return of_partition(key, partition, "t");
@@ -131,6 +141,59 @@ struct str key_app_nodes(struct key *key, struct str app_id)
 struct str key_app_devices(struct key *key, struct str app_id)
 {
     return in_app(key, app_id, "devs");
+}
+
+struct str key_app_ordinals(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "ord");
+}
+
+struct str key_app_blocks(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "blocks");
+}
+
+/* "{a<app>}:x:<block>:<what>", and ":<number>" when there is one */
+static struct str in_index(struct key *key, struct str app_id, uint64_t block, struct str what,
+                           int64_t number)
+{
+    struct decimal decimal;
+    char *end = key->text + in_app(key, app_id, "x:").len;
+
+    end = put(end, decimal_str(&decimal, (int64_t)block));
+    *end++ = ':';
+    end = put(end, what);
+    if (number >= 0) {
+        *end++ = ':';
+        end = put(end, decimal_str(&decimal, number));
+    }
+    return ended(key, end);
+}
+
+struct str key_index_live(struct key *key, struct str app_id, uint64_t block)
+{
+    return in_index(key, app_id, block, STR("live"), -1);
+}
+
+struct str key_index_rows(struct key *key, struct str app_id, uint64_t block)
+{
+    return in_index(key, app_id, block, STR("rows"), -1);
+}
+
+struct str key_index_value(struct key *key, struct str app_id, uint64_t block, struct str value)
+{
+    return in_index(key, app_id, block, value, -1);
+}
+
+struct str key_index_bit(struct key *key, struct str app_id, uint64_t block, struct str attribute,
+                         unsigned bit)
+{
+    return in_index(key, app_id, block, attribute, (int64_t)bit);
+}
+
+struct str key_index_scratch(struct key *key, struct str app_id, unsigned number)
+{
+    return in_index(key, app_id, number, STR("scratch"), -1);
 }
 
 struct str key_app_subscriptions(struct key *key, struct str app_id)

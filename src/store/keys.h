@@ -41,6 +41,10 @@ struct str key_events(struct key *key, uint32_t partition);
 struct str key_parked(struct key *key, uint32_t partition, struct str digest_hex);
 /* hash: which targets have parked deliveries: <digest> -> "<bytes> <application> <url>". */
 struct str key_parked_table(struct key *key, uint32_t partition);
+/* set: "<application>:<device>" whose index entries are behind the record. */
+struct str key_index_marks(struct key *key, uint32_t partition);
+/* set: those of them that the partition's owner is working at. */
+struct str key_index_working(struct key *key, uint32_t partition);
 /* zset: durable timers, "<kind>:<device>" by due time in ms. */
 struct str key_timers(struct key *key, uint32_t partition);
 
@@ -53,8 +57,24 @@ struct str key_epoch(struct key *key, uint32_t partition);
 struct str key_app(struct key *key, struct str app_id);
 /* hash: node id -> "<device id>:<time of reservation in ms>". */
 struct str key_app_nodes(struct key *key, struct str app_id);
-/* zset: device ids by time of registration. */
+/* zset: device ids by their ordinal: the n-th that was registered. */
 struct str key_app_devices(struct key *key, struct str app_id);
+/* hash: `next` ordinal to be given, `time` in ms of the last registration. */
+struct str key_app_ordinals(struct key *key, struct str app_id);
+/* set: numbers of the blocks of ordinals that have devices (core/device_index.h). */
+struct str key_app_blocks(struct key *key, struct str app_id);
+/* The index of devices, by blocks of ordinals. All strings; life: as long as a device of the block.
+ * bitmap of devices that are there: */
+struct str key_index_live(struct key *key, struct str app_id, uint64_t block);
+/* what is indexed of each, in rows of one length: */
+struct str key_index_rows(struct key *key, struct str app_id, uint64_t block);
+/* bitmap of those where an attribute has a value, of few: */
+struct str key_index_value(struct key *key, struct str app_id, uint64_t block, struct str value);
+/* bitmap of those where an attribute's digest has this bit set: */
+struct str key_index_bit(struct key *key, struct str app_id, uint64_t block, struct str attribute,
+                         unsigned bit);
+/* bitmap that a script makes and deletes: */
+struct str key_index_scratch(struct key *key, struct str app_id, unsigned number);
 /* hash: subscription id -> JSON. */
 struct str key_app_subscriptions(struct key *key, struct str app_id);
 /* hash: "<event app>|<type>|<channel>[|<url>]" -> subscription id. */

@@ -1,6 +1,6 @@
 -- device_delete.lua: delete a device with all that its partition holds of it, and queue the event.
--- KEYS  1 device   2 shadow   3 children   4 event stream   5 timers
---       6.. what else is the device's alone                                {p<N>}
+-- KEYS  1 device   2 shadow   3 children   4 event stream   5 timers   6 marks of the index
+--       7.. what else is the device's alone                                {p<N>}
 -- ARGV  1 application   2 device id   3 now (ms)
 --       4 "deleted" | "expired": only when it was not activated and its time is over
 -- -> { "OK", node id, verify code, gateway } | { "GONE" } | { "ALIVE" }
@@ -17,7 +17,8 @@ if ARGV[4] == 'expired' then
     return { 'ALIVE' }
   end
 end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], unpack(KEYS, 6))
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], unpack(KEYS, 7))
+redis.call('SADD', KEYS[6], d[1] .. ':' .. ARGV[2])
 redis.call('ZREM', KEYS[5], 'registration:' .. ARGV[2], 'presence:' .. ARGV[2],
            'desired:' .. ARGV[2])
 local kind, payload = 'device.deleted', '{}'

@@ -1,5 +1,5 @@
 -- device_presence.lua: a presence timer came due: has the device been silent for too long?
--- KEYS  1 device   2 event stream   3 timers                                 {p<N>}
+-- KEYS  1 device   2 event stream   3 timers   4 marks of the index           {p<N>}
 -- ARGV  1 device id   2 now (ms)   3 silence (ms) that makes it ABNORMAL, 0 = none
 --       4 silence (ms) that makes it OFFLINE, 0 = none
 -- -> the new status, or "" when nothing changed
@@ -30,6 +30,8 @@ else
 end
 if status == d[3] then return '' end
 redis.call('HSET', KEYS[1], 'status', status, 'statusDetail', 'TIME_OUT')
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+redis.call('SADD', KEYS[4], d[1] .. ':' .. ARGV[1])
 redis.call('XADD', KEYS[2], '*', 'e', table.concat(
   { '1', 'device.status', d[1], ARGV[1], d[2], ARGV[2],
     '{"info":{"status":"' .. status .. '","statusDetail":"TIME_OUT"},"nodeId":'

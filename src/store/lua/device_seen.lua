@@ -1,5 +1,5 @@
 -- device_seen.lua: a device was there: its first access activates it, and it is ONLINE.
--- KEYS  1 device   2 event stream   3 timers                                 {p<N>}
+-- KEYS  1 device   2 event stream   3 timers   4 marks of the index           {p<N>}
 -- ARGV  1 device id   2 now (ms)   3 time (ms) at which its presence is looked at, or ""
 --       4.. names of the members of DeviceInfo
 -- -> "OK" | "GONE" | "MUTED"
@@ -11,6 +11,8 @@ if d[5] == 'TRUE' then return 'MUTED' end
 redis.call('HSET', KEYS[1], 'seen', ARGV[2])
 if d[3] == 'ONLINE' and d[4] == '1' then return 'OK' end
 redis.call('HSET', KEYS[1], 'status', 'ONLINE', 'statusDetail', 'NONE', 'activated', '1')
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+redis.call('SADD', KEYS[4], d[1] .. ':' .. ARGV[1])
 redis.call('ZREM', KEYS[3], 'registration:' .. ARGV[1])
 if ARGV[3] ~= '' then redis.call('ZADD', KEYS[3], ARGV[3], 'presence:' .. ARGV[1]) end
 

@@ -51,6 +51,8 @@ static void keys_of_an_application_have_their_names(void **state)
     assert_key(&key, key_app(&key, STR("app1")), "{aapp1}:app");
     assert_key(&key, key_app_nodes(&key, STR("app1")), "{aapp1}:nodes");
     assert_key(&key, key_app_devices(&key, STR("app1")), "{aapp1}:devs");
+    assert_key(&key, key_app_ordinals(&key, STR("app1")), "{aapp1}:ord");
+    assert_key(&key, key_app_blocks(&key, STR("app1")), "{aapp1}:blocks");
     assert_key(&key, key_app_subscriptions(&key, STR("app1")), "{aapp1}:sub");
     assert_key(&key, key_app_subscription_index(&key, STR("app1")), "{aapp1}:subkey");
     assert_key(&key, key_app_groups(&key, STR("app1")), "{aapp1}:grp");
@@ -59,6 +61,20 @@ static void keys_of_an_application_have_their_names(void **state)
     assert_key(&key, key_app_group_members(&key, STR("app1")), "{aapp1}:grpmember");
     assert_key(&key, key_app_device_groups(&key, STR("app1")), "{aapp1}:grpof");
     assert_key(&key, key_app_dead_groups(&key, STR("app1")), "{aapp1}:grpdead");
+}
+
+static void keys_of_the_index_have_their_names(void **state)
+{
+    struct key key;
+
+    (void)state;
+    assert_key(&key, key_index_live(&key, STR("app1"), 0), "{aapp1}:x:0:live");
+    assert_key(&key, key_index_rows(&key, STR("app1"), 15), "{aapp1}:x:15:rows");
+    assert_key(&key, key_index_value(&key, STR("app1"), 3, STR("ONLINE")), "{aapp1}:x:3:ONLINE");
+    assert_key(&key, key_index_bit(&key, STR("app1"), 3, STR("name"), 47), "{aapp1}:x:3:name:47");
+    assert_key(&key, key_index_scratch(&key, STR("app1"), 1), "{aapp1}:x:1:scratch");
+    assert_key(&key, key_index_marks(&key, 7), "{p7}:dirty");
+    assert_key(&key, key_index_working(&key, 7), "{p7}:working");
 }
 
 static void keys_of_the_deployment_have_their_names(void **state)
@@ -168,6 +184,7 @@ int main(void)
         cmocka_unit_test(keys_of_a_device_have_their_names),
         cmocka_unit_test(keys_of_a_partition_have_their_names),
         cmocka_unit_test(keys_of_an_application_have_their_names),
+        cmocka_unit_test(keys_of_the_index_have_their_names),
         cmocka_unit_test(keys_of_the_deployment_have_their_names),
         cmocka_unit_test(keys_by_digest_have_their_names),
         cmocka_unit_test(every_key_of_a_device_carries_its_partitions_tag),
