@@ -90,7 +90,7 @@ static void show_endpoint(struct call *call)
                             call);
 }
 
-/* ---- probing, throwing away ---- */
+/* ---- probing, forgetting failures, throwing away ---- */
 
 static void answer_probe(enum error error, const struct push_endpoint *endpoints, size_t count,
                          void *arg)
@@ -114,6 +114,23 @@ static void probe_endpoint(struct call *call)
 
     if (read_which(call, &which))
         push_probe_endpoints(push_of(call), call_arena(call), which.app_id, which.url, answer_probe,
+                             call);
+}
+
+static void answer_reset(enum error error, const struct push_endpoint *endpoints, size_t count,
+                         void *arg)
+{
+    (void)endpoints;
+    if (!fails(arg, error, count))
+        call_reply_empty(arg, 204);
+}
+
+static void reset_endpoint(struct call *call)
+{
+    struct which which;
+
+    if (read_which(call, &which))
+        push_reset_endpoints(push_of(call), call_arena(call), which.app_id, which.url, answer_reset,
                              call);
 }
 
@@ -192,6 +209,7 @@ const struct route admin_delivery_routes[] = {
     {EVHTTP_REQ_GET, "/admin/v1/endpoints", 0, list_endpoints},
     {EVHTTP_REQ_POST, "/admin/v1/endpoints/show", 0, show_endpoint},
     {EVHTTP_REQ_POST, "/admin/v1/endpoints/probe", 0, probe_endpoint},
+    {EVHTTP_REQ_POST, "/admin/v1/endpoints/reset", 0, reset_endpoint},
     {EVHTTP_REQ_POST, "/admin/v1/endpoints/drop-parked", 0, drop_parked},
     {EVHTTP_REQ_POST, "/admin/v1/delivery/pause", 0, pause_delivery},
     {EVHTTP_REQ_POST, "/admin/v1/delivery/resume", 0, resume_delivery},

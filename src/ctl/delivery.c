@@ -84,6 +84,19 @@ static enum ctl_exit probe_endpoint(struct ctl *ctl, char **arguments)
     return result;
 }
 
+static enum ctl_exit reset_endpoint(struct ctl *ctl, char **arguments)
+{
+    struct client_answer answer;
+    enum ctl_exit result;
+
+    if (!url_is_text(arguments[0]))
+        return CTL_USAGE;
+    result = post(ctl, "/admin/v1/endpoints/reset", which_endpoint(ctl, arguments[0]), &answer);
+    if (result == CTL_DONE && talks(ctl))
+        puts("It is valid, and its failures are counted from 0.");
+    return result;
+}
+
 static enum ctl_exit drop_parked(struct ctl *ctl, char **arguments)
 {
     struct client_answer answer;
@@ -205,6 +218,8 @@ const struct ctl_command ctl_delivery_commands[] = {
      "one callback URL: state, last error, what is parked, latencies"},
     {"endpoint", "probe", "URL [--app ID]", 1, 0, CTL_TAKES(CTL_APP), probe_endpoint,
      "tries an invalid one now"},
+    {"endpoint", "reset", "URL [--app ID]", 1, 0, CTL_TAKES(CTL_APP), reset_endpoint,
+     "makes it valid without a probe, and forgets its failures"},
     {"endpoint", "drop-parked", "URL [--app ID]", 1, 0, CTL_TAKES(CTL_APP), drop_parked,
      "throws away what is parked for it"},
     {"delivery", "pause", "[URL]", 0, 1, 0, pause_delivery,

@@ -1,6 +1,6 @@
 /*
- * What operators see of callback URLs, and the few things they can do to one: probe it now, throw
- * away what is parked for it. Everything else about it is switches (pause) and rules.
+ * What operators see of callback URLs, and the few things they can do to one: probe it now, forget its
+ * failures, throw away what is parked for it. Everything else about it is switches (pause) and rules.
  */
 #include "push/park.h"
 
@@ -61,6 +61,7 @@ static void write_row(const struct target *target, struct json_writer *w)
     json_member_i64(w, "parked", target->parked_entries);
     json_member_i64(w, "oldestSeconds", oldest_seconds(target));
     json_member_text(w, "lastError", target->last_error);
+    json_member_text(w, "instance", target->push->instance_id);
 }
 
 void push_write_endpoints(const struct push *push, bool is_failing_only, struct json_writer *w)
@@ -264,6 +265,49 @@ void push_probe_endpoints(struct push *push, struct arena *arena, struct str app
         redis_script(push->core->redis, &script_breaker_due, 1,
                      (struct str[]){key_app_breakers(&key, question->endpoint->app_id)}, 1,
                      (struct str[]){url}, made_due, question);
+    }
+    one_less(inspection, REDIS_DONE);
+}
+
+/* ---- forgetting failures ---- */
+
+/* An invalid one becomes valid here with the next reading, since it is in Redis no more. */
+static void forget_failures(struct target *target)
+{
+    target->breaker.fails = 0;
+    target->breaker.drain_fails = 0;
+    target->paused_until_ms = 0;
+    target_wake(target);
+}
+
+static void reset(enum redis_status status, const redisReply *reply, void *arg)
+{
+    const struct question *question = arg;
+    struct push *push = question->inspection->push;
+
+    (void)reply;
+    if (status == REDIS_DONE) {
+        forget_failures(target_get(push, question->endpoint->app_id, question->endpoint->url));
+        dispatch_subscriptions_changed(push, question->endpoint->app_id);
+    }
+    one_less(question->inspection, status);
+}
+
+void push_reset_endpoints(struct push *push, struct arena *arena, struct str app_id,
+                          struct str url, push_endpoints_cb cb, void *arg)
+{
+    struct inspection *inspection = inspection_new(push, arena, app_id, url, cb, arg);
+
+    for (size_t i = 0; i < inspection->count; i++) {
+        struct question *question = arena_alloc(arena, sizeof(*question));
+        struct key key;
+
+        *question = (struct question){inspection, &inspection->list[i]};
+        inspection->waiting++;
+        redis_command(push->core->redis, 3,
+                      (struct str[]){STR("HDEL"),
+                                     key_app_breakers(&key, question->endpoint->app_id), url},
+                      reset, question);
     }
     one_less(inspection, REDIS_DONE);
 }

@@ -91,6 +91,10 @@ void push_write_endpoint(const struct push *push, const struct push_endpoint *en
                          struct json_writer *w);
 void push_probe_endpoints(struct push *push, struct arena *arena, struct str app_id,
                           struct str url, push_endpoints_cb cb, void *arg);
+/* Valid again, with a count of failures from 0 and without a Retry-After: invalid ones at all instances
+ * within cache.life; failures that others counted without coming to the limit stay there. */
+void push_reset_endpoints(struct push *push, struct arena *arena, struct str app_id,
+                          struct str url, push_endpoints_cb cb, void *arg);
 /* Throws away what is parked, which `parked` counts then. */
 void push_drop_parked(struct push *push, struct arena *arena, struct str app_id, struct str url,
                       push_endpoints_cb cb, void *arg);

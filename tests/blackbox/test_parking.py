@@ -3,11 +3,12 @@ Deliveries set aside in Redis: for callbacks that are invalid, paused, or slower
 order holds, nothing is lost, and what is given up by a limit is counted and can be seen.
 """
 
+import json
 import zlib
 
 import pytest
 
-from helpers.receiver import Hang
+from helpers.receiver import Answer, Hang
 from helpers.waiting import wait_until
 
 QUICK = {"push__retry_first": "5ms", "push__retry_max": "10ms"}
@@ -36,6 +37,10 @@ def make_invalid(platform, application, receiver, device):
 def probe(platform, receiver, path="/data"):
     done = platform.ctl("endpoint", "probe", receiver.url(path))
     assert done.returncode == 0, done.stderr
+
+
+def shown(platform, receiver, path="/data"):
+    return json.loads(platform.ctl("--json", "endpoint", "show", receiver.url(path)).stdout)
 
 
 def wait_until_nothing_is_left(platform):
@@ -432,6 +437,97 @@ def test_an_endpoint_is_shown_with_its_state_error_and_latencies(quick, receiver
     assert "status 503" in human.stdout
 
 
+def test_figures_of_a_callback_say_whose_they_are(cluster, receiver):
+    both = cluster(2, **QUICK)
+    application = both.members[0].application()
+    subscribe(application, receiver)
+    devices = [application.register_device() for _ in range(32)]  # in partitions of both
+    for device in devices:
+        device.report({"n": 0})
+    receiver.wait_for(32)
+    both.wait_until_acknowledged()
+    delivered = 0
+    for member in both.members:
+        name = member.status()["instance"]
+        figures = shown(member, receiver)
+        assert figures["instance"] == name
+        delivered += figures["delivered"]
+        assert json.loads(member.ctl("--json", "endpoints").stdout)["instance"] == name
+        assert name in member.ctl("endpoint", "show", receiver.url("/data")).stdout
+    assert delivered == 32
+
+
+def reset(platform, receiver, path="/data"):
+    done = platform.ctl("endpoint", "reset", receiver.url(path))
+    assert done.returncode == 0 and "valid" in done.stdout, done.stderr
+
+
+def test_an_invalid_callback_is_reset(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    device = application.register_device()
+    make_invalid(platform, application, receiver, device)
+    device.report({"n": 1})
+    receiver.answers(then=200)
+    reset(platform, receiver)
+    assert values(receiver.wait_for(12))[10:] == [0, 1]
+    platform.wait_for_metric("endpoints", 1, state="valid")
+    wait_until_nothing_is_left(platform)
+
+
+def test_a_reset_counts_failures_from_0(start_platform, receiver):
+    platform = start_platform(push__retry_first="1h", push__retry_max="1h")
+    application = platform.application()
+    subscribe(application, receiver)
+    receiver.answers(then=503)
+    for n in range(9):
+        application.register_device().report({"n": n})
+    receiver.wait_for(9)
+    wait_until(lambda: shown(platform, receiver)["failures"] == 9, "nine failures")
+    reset(platform, receiver)
+    assert shown(platform, receiver)["failures"] == 0
+    application.register_device().report({"n": 9})
+    receiver.wait_for(10)
+    wait_until(lambda: shown(platform, receiver)["failures"] == 1, "the tenth failure")
+    assert shown(platform, receiver)["state"] == "valid"
+
+
+def test_a_reset_ends_a_pause_that_the_callback_asked_for(quick, receiver):
+    platform = quick()
+    application = platform.application()
+    subscribe(application, receiver)
+    receiver.answers(Answer(429, {"Retry-After": "180"}))
+    application.register_device().report({"n": 0})
+    receiver.wait_for_one()
+    wait_until(lambda: shown(platform, receiver)["lastError"] == "status 429", "the answer's effect")
+    application.register_device().report({"n": 1})
+    reset(platform, receiver)
+    assert values(receiver.wait_for(2)) == [0, 1]
+
+
+def test_a_reset_counts_at_all_instances(cluster, receiver):
+    both = cluster(2, **QUICK, push__probe_interval="1h")
+    application = both.members[0].application()
+    subscribe(application, receiver)
+    devices = [application.register_device() for _ in range(32)]
+    receiver.answers(then=503)
+    for device in devices:
+        device.report({"n": 0})
+    for member in both.members:
+        member.wait_for_metric("endpoints", 1, state="invalid")
+    receiver.answers(then=200)
+    reset(both.members[1], receiver)
+    for member in both.members:
+        member.wait_for_metric("endpoints", 1, state="valid")
+    both.wait_until_acknowledged()
+
+
+def test_what_nobody_uses_is_not_reset(platform):
+    unknown = platform.ctl("endpoint", "reset", "http://nobody.test:80/x")
+    assert unknown.returncode == 1 and "no application uses" in unknown.stderr
+
+
 def test_what_is_parked_is_thrown_away_on_demand(quick, receiver):
     platform = quick()
     application = platform.application()
@@ -529,6 +625,7 @@ def test_no_dead_letters_are_kept_when_they_are_switched_off(quick, receiver):
     ("POST", "/admin/v1/endpoints/show", {"url": "ftp://x/"}, 400),
     ("POST", "/admin/v1/endpoints/show", {"url": "http://x:1/y", "app": "no id!"}, 400),
     ("POST", "/admin/v1/endpoints/drop-parked", {"url": 5}, 400),
+    ("POST", "/admin/v1/endpoints/reset", {"url": "no url"}, 400),
     ("POST", "/admin/v1/delivery/pause", {"url": ""}, 400),
     ("GET", "/admin/v1/deadletters?after=x", None, 400),
     ("POST", "/admin/v1/deadletters/replay", {"id": "x"}, 400),
