@@ -4,9 +4,11 @@ one of them held when it died or fell asleep is taken over by the others. Nothin
 duplicates come only of crashes.
 """
 
+import json
 import random
+import zlib
 
-from helpers.cluster import at
+from helpers.cluster import PARTITIONS, at
 from helpers.errors import TOKEN_INVALID, expect_refusal
 from helpers.load import Load
 from helpers.waiting import wait_until
@@ -28,6 +30,61 @@ def test_each_partition_has_one_owner_and_each_instance_some(cluster):
                       "an owner of each partition")
     wait_until(lambda: sorted(map(told.count, names)) == sorted(instances.owned()),
                "the instances to say the same")
+
+
+def listed_by(platform, *command):
+    result = platform.ctl("--json", *command)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_command_line_shows_who_is_alive(cluster):
+    both = cluster(2)
+    names = {member.status()["instance"] for member in both.members}
+    for member in both.members:
+        rows = listed_by(member, "instances")
+        assert {row["id"] for row in rows} == names
+        assert [row["id"] for row in rows if row["self"]] == [member.status()["instance"]]
+        assert all(0 <= row["silentMs"] <= 1000 for row in rows)  # longer, and it would be dead
+        table = member.ctl("instances").stdout.splitlines()
+        assert table[0].split() == ["id", "self", "silent", "ms"]
+        assert {line.split()[0] for line in table[1:]} == names
+    gone = both.members[1].status()["instance"]
+    both.kill(both.members[1])
+    wait_until(lambda: [row["id"] for row in listed_by(both.members[0], "instances")] ==
+               list(names - {gone}), "the end of a killed instance")
+
+
+def test_the_command_line_shows_who_owns_what_and_what_waits_there(cluster, receiver):
+    both = cluster(2)
+    one = both.members[0]
+    application = one.application()
+    application.subscribe("deviceDataChanged", receiver.url("/data"))
+    device = application.register_device()
+    partition = zlib.crc32(device.id.encode()) % PARTITIONS
+    device.report({"n": 0})
+    receiver.wait_for_one("/data")
+    both.wait_until_acknowledged()
+    assert one.ctl("delivery", "pause").returncode == 0
+    for member in both.members:
+        member.wait_for_log("deliveries=paused")
+    for n in range(1, 4):
+        device.report({"n": n})
+
+    rows = wait_until(lambda: (r := listed_by(one, "partitions"))[partition]["oldestSeconds"] >= 1 and r,
+                      "the age of what waits")
+    assert [row["partition"] for row in rows] == list(range(PARTITIONS))
+    assert {row["owner"] for row in rows} == {member.status()["instance"] for member in both.members}
+    assert [row["backlog"] for row in rows] == [3 if n == partition else 0 for n in range(PARTITIONS)]
+    assert [row["oldestSeconds"] for row in rows if row["partition"] != partition] == [0] * 63
+    table = one.ctl("partitions").stdout.splitlines()
+    assert table[0].split() == ["partition", "owner", "backlog", "oldest"]
+    assert table[1 + partition].split()[:3] == [str(partition), rows[partition]["owner"], "3"]
+
+    assert one.ctl("delivery", "resume").returncode == 0
+    receiver.wait_for(4)
+    both.wait_until_acknowledged()
+    assert all(row["backlog"] == row["oldestSeconds"] == 0 for row in listed_by(one, "partitions"))
 
 
 def test_what_one_instance_did_the_others_know(cluster, receiver):
