@@ -187,6 +187,8 @@ push_sources = \
     src/push/notification.h \
     src/push/outcome.c \
     src/push/owner.c \
+    src/push/pace.c \
+    src/push/pace.h \
     src/push/park.c \
     src/push/park.h \
     src/push/pool.c \
@@ -194,6 +196,8 @@ push_sources = \
     src/push/push.c \
     src/push/push.h \
     src/push/reader.c \
+    src/push/redirect.c \
+    src/push/redirect.h \
     src/push/render_v1.c \
     src/push/result.c \
     src/push/result.h \
@@ -409,7 +413,9 @@ unit_tests = \
     tests/unit/net/tls_client_test \
     tests/unit/push/breaker_test \
     tests/unit/push/latency_test \
+    tests/unit/push/pace_test \
     tests/unit/push/park_test \
+    tests/unit/push/redirect_test \
     tests/unit/push/render_v1_test \
     tests/unit/push/result_test \
     tests/unit/settings_test \
@@ -464,6 +470,7 @@ other_tests = \
     tests/blackbox/test_delivery.py \
     tests/blackbox/test_delivery_breaker.py \
     tests/blackbox/test_delivery_https.py \
+    tests/blackbox/test_delivery_settings.py \
     tests/blackbox/test_device_https.py \
     tests/blackbox/test_devices_manage.py \
     tests/blackbox/test_devices_query.py \

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "net/netpolicy.h"
 #include "net/tls.h"
+#include "push/result.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -25,6 +27,23 @@ static const char *check_times(const char *value)
     int64_t times[8];
 
     return setting_parse_times(value, times, 8) < 0 ? "a list of times: 10s, 60s" : NULL;
+}
+
+static const char *check_addresses(const char *value)
+{
+    struct str rest = str_of(value);
+    unsigned char unused[sizeof(struct in6_addr)];
+
+    while (str_trim(rest).len) {
+        char *text = str_dup(str_trim(str_split(rest, ',', &rest)));
+        bool is_address =
+            inet_pton(AF_INET, text, unused) == 1 || inet_pton(AF_INET6, text, unused) == 1;
+
+        free(text);
+        if (!is_address)
+            return "a list of addresses: 198.51.100.7, 2001:db8::7";
+    }
+    return NULL;
 }
 
 #define MS        1ll
@@ -223,6 +242,10 @@ const struct setting settings_table[] = {
      "this; systemd's TimeoutStopSec must be 15 s longer at least", NULL},
     {"push", "strict200", SETTING_BOOL, AT(push.strict200), "off", 0, 0, NULL, true,
      "Only status 200 counts as delivered; off: every 2xx", NULL},
+    {"push", "fail_statuses", SETTING_LIST, AT(push.fail_statuses), "5xx", 0, 0, NULL, true,
+     "Statuses of 500 to 599 that are failures: retried until the notification is too old, counted against the callback URL; the others of these are refusals as a 4xx is. 5xx: all of them", result_check_statuses},
+    {"push", "follow_same_origin", SETTING_BOOL, AT(push.follows_same_origin), "off", 0, 0, NULL, true,
+     "Follow a 307 or 308, once, when scheme, host and port stay the same; off: redirects are never followed", NULL},
     {"push", "retry_first", SETTING_TIME, AT(push.retry_first_ms), "1s", 1, HOUR, NULL, true,
      "Pause after the first failed attempt; it doubles with each further one", NULL},
     {"push", "retry_max", SETTING_TIME, AT(push.retry_max_ms), "60s", 1, DAY, NULL, true,
@@ -247,6 +270,12 @@ const struct setting settings_table[] = {
      "Failures in a row that make a recovering callback URL invalid again", NULL},
     {"push", "max_connections", SETTING_INT, AT(push.max_connections), "32", 1, 100000, NULL, true,
      "Connections per endpoint (scheme, host and port)", NULL},
+    {"push", "rate", SETTING_INT, AT(push.rate), "0", 0, 1000000000, NULL, true,
+     "Pushes a second to one endpoint, shared out over the instances; 0: no limit", NULL},
+    {"push", "ordering", SETTING_CHOICE, AT(push.ordering), "device", 0, 0, "device none", true,
+     "device: a device's notifications go to a subscription one after the other, each when the one before is delivered or given up; none: side by side, in any order", NULL},
+    {"push", "source_address", SETTING_LIST, AT(push.source_address), "", 0, 0, NULL, true,
+     "Own addresses to connect to callbacks from, one for IPv4 and one for IPv6, for those whose firewalls know us by them; empty: the system chooses", check_addresses},
     {"push", "connections", SETTING_INT, AT(push.connections), "4096", 1, 10000000, NULL, true,
      "Connections to all endpoints together; above half of it an endpoint gets no second one", NULL},
     {"push", "idle_close", SETTING_TIME, AT(push.idle_close_ms), "55s", 10, DAY, NULL, true,
@@ -291,6 +320,8 @@ const struct setting settings_table[] = {
      "How long a session may be resumed; certificates are verified at its begin only", NULL},
     {"push", "user_agent", SETTING_TEXT, AT(push.user_agent), "", 0, 0, NULL, false,
      "User-Agent of pushes; empty: iotpush/VERSION", NULL},
+    {"push", "notify_id", SETTING_BOOL, AT(push.sends_id), "on", 0, 0, NULL, true,
+     "Pushes carry X-Notify-Id, by which receivers know repetitions; off: nor X-Notify-Signature, which is made of it", NULL},
     {"push", "signature", SETTING_BOOL, AT(push.signs), "on", 0, 0, NULL, true,
      "Pushes of applications that have a signing key carry X-Notify-Signature", NULL},
     {"push", "signature_overlap", SETTING_TIME, AT(core.signature_overlap_ms), "1d", 0, 30 * DAY, NULL, true,

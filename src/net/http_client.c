@@ -461,8 +461,13 @@ static char *constant_lines(const struct http_client_config *config)
 
 struct http_client *http_client_new(const struct http_client_config *config)
 {
-    struct http_client *client = xcalloc(1, sizeof(*client));
+    struct http_client *client;
 
+    if (config->source && !http_link_can_use(config->source)) {
+        SSL_free(config->ssl);
+        return NULL;
+    }
+    client = xcalloc(1, sizeof(*client));
     client->ssl = config->ssl;
     client->constant_lines = constant_lines(config);
     client->connect_timeout_ms = config->connect_timeout_ms;
@@ -477,7 +482,7 @@ struct http_client *http_client_new(const struct http_client_config *config)
     client->born_at = client->idle_since = clock_tick_ms();
     evtimer_assign(&client->timer, config->base, on_timer, client);
     event_assign(&client->kick, config->base, -1, 0, on_kick, client);
-    client->connection = http_link_new(config->base, config->address, config->ssl);
+    client->connection = http_link_new(config->base, config->address, config->source, config->ssl);
     client->bev = evhttp_connection_get_bufferevent(client->connection);
     evhttp_connection_set_max_headers_size(client->connection, config->max_response_header_bytes);
     evhttp_connection_set_max_body_size(client->connection, config->discard_body_bytes);

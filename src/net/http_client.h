@@ -43,6 +43,7 @@ struct http_result {
 struct http_client_config {
     struct event_base *base;
     const struct sockaddr *address; /* copied; already checked against the policy */
+    const char *source;             /* own address to connect from; NULL = the system chooses */
     SSL *ssl;                       /* NULL = plain; taken */
     const char *authority;          /* the Host header; copied */
     const char *user_agent;         /* copied */
@@ -54,6 +55,7 @@ struct http_client_config {
     void *arg;
 };
 
+/* NULL, with errno: it cannot be connected from that source. */
 struct http_client *http_client_new(const struct http_client_config *config);
 /* Safe at any moment, also inside its callbacks (then its memory goes in the next turn of the
  * loop); no callback follows; a running request's callback is not called. NULL is allowed. */

@@ -1,5 +1,6 @@
 #include "net/http_link.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/bufferevent_ssl.h>
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define UNACKNOWLEDGED_MS 15000 /* TCP gives up a peer that acknowledges nothing for so long */
 
@@ -26,8 +28,35 @@ static struct bufferevent *new_bufferevent(struct event_base *base, SSL *ssl)
     return bev;
 }
 
+/* evhttp cannot say why it could not bind. */
+bool http_link_can_use(const char *source)
+{
+    struct sockaddr_storage address = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+    int fd, result, error;
+
+    if (inet_pton(AF_INET, source, &v4->sin_addr) == 1) {
+        address.ss_family = AF_INET;
+    } else if (inet_pton(AF_INET6, source, &v6->sin6_addr) == 1) {
+        address.ss_family = AF_INET6;
+    } else {
+        errno = EINVAL;
+        return false;
+    }
+    fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    result = bind(fd, (struct sockaddr *)&address,
+                  address.ss_family == AF_INET ? sizeof(*v4) : sizeof(*v6));
+    error = errno;
+    close(fd);
+    errno = error;
+    return result == 0;
+}
+
 struct evhttp_connection *http_link_new(struct event_base *base, const struct sockaddr *address,
-                                        SSL *ssl)
+                                        const char *source, SSL *ssl)
 {
     char host[NI_MAXHOST], port[NI_MAXSERV];
     bool is_v6 = address->sa_family == AF_INET6;
@@ -43,6 +72,8 @@ struct evhttp_connection *http_link_new(struct event_base *base, const struct so
     if (!connection)
         abort();
     evhttp_connection_set_retries(connection, 0);
+    if (source)
+        evhttp_connection_set_local_address(connection, source);
     return connection;
 }
 

@@ -13,9 +13,12 @@
 #include <sys/socket.h>
 
 /* Takes ssl (NULL = plain). Nothing is connected yet: evhttp does that with the first request, and
- * never again by itself. */
+ * never again by itself. source: the own address to connect from; NULL: the system chooses. */
 struct evhttp_connection *http_link_new(struct event_base *base, const struct sockaddr *address,
-                                        SSL *ssl);
+                                        const char *source, SSL *ssl);
+
+/* Can be connected from this address? If not, errno says why. */
+bool http_link_can_use(const char *source);
 
 /* Sets the options of a socket that evhttp has just made. */
 void http_link_tune(struct bufferevent *bev);

@@ -107,7 +107,7 @@ struct lane {
     UT_hash_handle hh;
     struct str subscription_id; /* the beginning of key */
     size_t key_len;
-    char key[]; /* subscription id, NUL, device id */
+    char key[]; /* subscription id, NUL, device id; without order also what is delivered */
 };
 TAILQ_HEAD(lane_list, lane);
 

@@ -7,7 +7,8 @@
  *
  * An attempt: resolve the name (cached), check each address against the policy, connect to the first
  * that is allowed, or take an idle connection; post; hand the result to the target. When connecting
- * fails, the next address is tried within the same attempt's time.
+ * fails, the next address is tried within the same attempt's time; with push.follow_same_origin a
+ * redirect is part of the attempt, too.
  *
  * When the rules of trust change, idle connections made by the old ones are closed, busy ones when
  * their request has ended, and invalid callback URLs are probed: most often that is why the rules were
@@ -24,7 +25,9 @@
 #include "net/netpolicy.h"
 #include "net/resolver.h"
 #include "push/headers.h"
+#include "push/pace.h"
 #include "push/pool.h"
+#include "push/redirect.h"
 #include <stdlib.h>
 
 #define OWN_FAULT_PAUSE_MS 500
@@ -39,6 +42,7 @@ struct attempt {
     struct resolver_answer answer;
     size_t next_address;
     bool waits_for_trust;
+    char *redirect; /* the request target that the callback led to; NULL: the callback's own */
     int64_t started_ms, deadline_ms; /* tick */
     TAILQ_ENTRY(attempt) link;
 };
@@ -55,6 +59,7 @@ struct endpoint {
     struct attempt_list attempts;
     int64_t attempt_count;
     struct target_list queue;
+    struct pace pace;   /* push.rate */
     struct event *pump; /* one deferred look at the queue, however many asked for it */
     UT_hash_handle hh;
     char *host;
@@ -152,6 +157,7 @@ static void attempt_free(struct attempt *attempt)
     has_room(endpoint);
     if (attempt->query)
         resolver_cancel(attempt->query);
+    free(attempt->redirect);
     free(attempt);
 }
 
@@ -203,6 +209,7 @@ static void finish(struct attempt *attempt, const struct http_result *result)
 }
 
 static void try_address(struct attempt *attempt);
+static void find_connection(struct attempt *attempt);
 
 static bool may_try_next(const struct attempt *attempt)
 {
@@ -219,6 +226,18 @@ static void postpone(struct attempt *attempt, int64_t pause_ms)
     TAILQ_FIRST(&lane->deliveries)->attempts--;
     attempt_free(attempt);
     target_attempt_postponed(target, lane, pause_ms);
+}
+
+/* Once, within the attempt's time. */
+static bool follow(struct attempt *attempt, const struct http_result *result)
+{
+    if (!attempt->target->push->settings->follows_same_origin || attempt->redirect ||
+        clock_tick_ms() >= attempt->deadline_ms)
+        return false;
+    attempt->redirect = redirect_target(str_of(attempt->target->url), result);
+    if (attempt->redirect)
+        find_connection(attempt);
+    return attempt->redirect != NULL;
 }
 
 static void posted(const struct http_result *result, void *arg)
@@ -242,6 +261,8 @@ static void posted(const struct http_result *result, void *arg)
         try_address(attempt);
         return;
     }
+    if (follow(attempt, result))
+        return;
     if (result->outcome == HTTP_ANSWERED)
         metric_observe(M_PUSH_DURATION,
                        (double)(clock_tick_ms() - attempt->started_ms) / 1000.0, NULL);
@@ -262,7 +283,8 @@ static void post(struct attempt *attempt)
     struct attempt_headers headers;
 
     attempt_headers_write(&headers, head);
-    http_client_post(connection_client(attempt->connection), attempt->target->path, headers.list,
+    http_client_post(connection_client(attempt->connection),
+                     attempt->redirect ? attempt->redirect : attempt->target->path, headers.list,
                      headers.count, str_n(head->body->text, head->body->len),
                      attempt->deadline_ms - clock_tick_ms(), posted, attempt);
 }
@@ -373,6 +395,21 @@ static void probe_targets(struct endpoint *endpoint)
     }
 }
 
+/* An idle one, or where to connect to. */
+static void find_connection(struct attempt *attempt)
+{
+    struct endpoint *endpoint = attempt->endpoint;
+
+    attempt->next_address = 0;
+    if (!TAILQ_FIRST(&attempt->lane->deliveries)->needs_fresh_connection)
+        set_connection(attempt, pool_take_idle(endpoint->pool));
+    if (attempt->connection)
+        post(attempt);
+    else
+        attempt->query = resolver_lookup(endpoint->all->push->resolver, str_of(endpoint->host),
+                                         endpoint->port, resolved, attempt);
+}
+
 static void attempt_start(struct endpoint *endpoint, struct target *target, struct lane *lane)
 {
     struct attempt *attempt = xcalloc(1, sizeof(*attempt));
@@ -387,13 +424,7 @@ static void attempt_start(struct endpoint *endpoint, struct target *target, stru
     endpoint->attempt_count++;
     pool_reserve(endpoint->pool);
     head->attempts++;
-    if (!head->needs_fresh_connection)
-        set_connection(attempt, pool_take_idle(endpoint->pool));
-    if (attempt->connection)
-        post(attempt);
-    else
-        attempt->query = resolver_lookup(target->push->resolver, str_of(endpoint->host),
-                                         endpoint->port, resolved, attempt);
+    find_connection(attempt);
 }
 
 /* ---- the queue ---- */
@@ -423,6 +454,33 @@ static struct target *next_in_queue(const struct endpoint *endpoint)
     return target;
 }
 
+/* If no more may go now, the pump comes back. */
+static bool rate_lets_through(struct endpoint *endpoint)
+{
+    int64_t now_ms, wait_ms;
+    struct timeval wait;
+
+    if (endpoint->all->push->settings->rate == 0)
+        return true;
+    now_ms = clock_tick_ms();
+    if (pace_allows(&endpoint->pace, now_ms))
+        return true;
+    wait_ms = pace_wait_ms(&endpoint->pace, now_ms);
+    wait = (struct timeval){wait_ms / 1000, wait_ms % 1000 * 1000};
+    event_add(endpoint->pump, &wait);
+    return false;
+}
+
+/* The instances share the rate. */
+static void count_for_rate(struct endpoint *endpoint)
+{
+    const struct push *push = endpoint->all->push;
+    int64_t share = push->settings->rate / (int64_t)owner_instance_count(push);
+
+    if (push->settings->rate > 0)
+        pace_count(&endpoint->pace, share ? share : 1, clock_tick_ms());
+}
+
 static void pump(evutil_socket_t fd, short what, void *arg)
 {
     struct endpoint *endpoint = arg;
@@ -430,7 +488,8 @@ static void pump(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    while ((target = next_in_queue(endpoint)) && pool_has_room(endpoint->pool)) {
+    while ((target = next_in_queue(endpoint)) && pool_has_room(endpoint->pool) &&
+           rate_lets_through(endpoint)) {
         struct lane *lane;
 
         endpoint_dequeue(target);
@@ -438,6 +497,7 @@ static void pump(evutil_socket_t fd, short what, void *arg)
         if (!lane)
             continue; /* its timer or its next result brings it back */
         target_wake(target); /* to the end of the queue, if it has more */
+        count_for_rate(endpoint);
         attempt_start(endpoint, target, lane);
     }
 }

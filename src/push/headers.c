@@ -51,15 +51,18 @@ static void add_signature(struct attempt_headers *headers, const struct delivery
 void attempt_headers_write(struct attempt_headers *headers, const struct delivery *delivery)
 {
     const struct lane *lane = delivery->lane;
+    const struct push_settings *settings = lane->push->settings;
     int64_t now_ms = clock_now_ms();
     struct str timestamp = decimal_str(&headers->timestamp, now_ms / 1000);
 
     headers->count = 0;
-    write_notify_id(delivery, headers->id);
-    add(headers, "X-Notify-Id", headers->id);
+    if (settings->sends_id) {
+        write_notify_id(delivery, headers->id);
+        add(headers, "X-Notify-Id", headers->id);
+    }
     add(headers, "X-Notify-Attempt", decimal_str(&headers->attempt, delivery->attempts).p);
     add(headers, "X-Notify-Subscription", lane->subscription_id.p);
     add(headers, "X-Notify-Timestamp", timestamp.p);
-    if (lane->push->settings->signs)
+    if (settings->sends_id && settings->signs) /* the id is part of what is signed */
         add_signature(headers, delivery, timestamp, now_ms);
 }

@@ -1,24 +1,34 @@
 /*
  * A lane keeps the order of one device's notifications to one subscription: only its head is sent,
  * and while the head waits for its next attempt, so does the rest. Lanes are made with their first
- * delivery and freed with their last.
+ * delivery and freed with their last. With push.ordering = none there is nothing to keep.
  */
 #include "push/park.h"
 
 #include "base/mem.h"
+#include <stdio.h>
 #include <stdlib.h>
 
-static struct lane *lane_find(struct push *push, struct str subscription_id, struct str device_id,
-                              char *key, size_t *key_len)
-{
-    struct lane *lane;
+#define PART_MAX      16 /* " ." and a number */
+#define ORDERING_NONE 1  /* push.ordering */
 
+/* Subscription, NUL, device; where no order is wanted (push.ordering) each notification is alone in
+ * its lane. 0: longer than any that is legal. */
+static size_t make_key(const struct push *push, const struct push_event *event,
+                       const struct delivery_facts *which, char key[LANE_KEY_MAX])
+{
+    struct str subscription_id = which->subscription_id, device_id = event->facts.device_id;
+    size_t len = subscription_id.len + 1 + device_id.len;
+
+    if (len > LANE_KEY_MAX - EVENT_ID_SIZE - PART_MAX)
+        return 0;
     memcpy(key, subscription_id.p, subscription_id.len);
     key[subscription_id.len] = '\0';
     memcpy(key + subscription_id.len + 1, device_id.p, device_id.len);
-    *key_len = subscription_id.len + 1 + device_id.len;
-    HASH_FIND(hh, push->lanes, key, *key_len, lane);
-    return lane;
+    if (push->settings->ordering == ORDERING_NONE)
+        len += (size_t)snprintf(key + len, LANE_KEY_MAX - len, " %.*s.%u",
+                                STR_ARG(event->origin_id), which->part);
+    return len;
 }
 
 static struct lane *lane_new(struct push_app *app, const char *key, size_t key_len,
@@ -64,9 +74,10 @@ void lane_add(struct push_app *app, struct target *target, struct push_event *ev
     struct delivery *delivery;
     struct lane *lane;
 
-    if (which->subscription_id.len + event->facts.device_id.len + 1 > LANE_KEY_MAX)
+    key_len = make_key(app->push, event, which, key);
+    if (!key_len)
         return;
-    lane = lane_find(app->push, which->subscription_id, event->facts.device_id, key, &key_len);
+    HASH_FIND(hh, app->push->lanes, key, key_len, lane);
     if (!lane)
         lane = lane_new(app, key, key_len, which->subscription_id.len);
     if (!lane->target)

@@ -1,10 +1,15 @@
 #include "push/pool.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "net/http_client.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#define SAY_AGAIN_MS 60000
 #define LAST_IDLE_MS 1000 /* a pool's last connection is not given away before that */
 
 struct connection {
@@ -34,6 +39,7 @@ struct pools {
     struct push *push;
     struct pool_list list, starved;
     size_t connection_count, reserved_count;
+    int64_t said_at_ms; /* tick; that no connection can be made */
 };
 
 /* ---- the end of a connection ---- */
@@ -103,17 +109,47 @@ static void connection_closed(struct http_client *client, void *arg)
     pool->has_room(pool->arg);
 }
 
+/* The one of push.source_address that goes with this address; NULL: none does. */
+static const char *source_for(const struct push_settings *settings, const struct sockaddr *address,
+                              char source[INET6_ADDRSTRLEN])
+{
+    struct str rest = str_of(settings->source_address);
+    unsigned char unused[sizeof(struct in6_addr)];
+
+    while (rest.p) {
+        struct str item = str_trim(str_split(rest, ',', &rest));
+
+        snprintf(source, INET6_ADDRSTRLEN, "%.*s", STR_ARG(item));
+        if (inet_pton(address->sa_family, source, unused) == 1)
+            return source;
+    }
+    return NULL;
+}
+
+static void say_cannot_connect(struct pools *pools, const char *source)
+{
+    int64_t now_ms = clock_tick_ms();
+    int error = errno;
+
+    if (pools->said_at_ms && now_ms - pools->said_at_ms < SAY_AGAIN_MS)
+        return;
+    pools->said_at_ms = now_ms;
+    log_error("push", "source_address=%s state=unusable reason=%s", source, strerror(error));
+}
+
 struct connection *pool_connect(struct pool *pool, const struct sockaddr *address, SSL *ssl)
 {
     const struct push *push = pool->all->push;
     const struct push_settings *settings = push->settings;
     struct connection *connection = xcalloc(1, sizeof(*connection));
+    char source[INET6_ADDRSTRLEN];
 
     connection->pool = pool;
     connection->generation = pool->trust ? trust_generation(pool->trust) : 0;
     connection->client = http_client_new(&(struct http_client_config){
         .base = push->core->base,
         .address = address,
+        .source = source_for(settings, address, source),
         .ssl = ssl,
         .authority = pool->authority,
         .user_agent = push->user_agent,
@@ -126,6 +162,7 @@ struct connection *pool_connect(struct pool *pool, const struct sockaddr *addres
         .arg = connection,
     });
     if (!connection->client) {
+        say_cannot_connect(pool->all, source);
         free(connection);
         return NULL;
     }

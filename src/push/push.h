@@ -16,6 +16,8 @@ struct push_settings {
     int64_t timeout_ms, connect_timeout_ms;
     int64_t stop_timeout_ms; /* attempts under way are waited for so long, whatever the timeout */
     bool strict200;
+    char *fail_statuses; /* list: which of the statuses from 500 on count as failures */
+    bool follows_same_origin; /* 307 and 308 within scheme, host and port, once */
     int64_t retry_first_ms, retry_max_ms;
     int64_t v1_cache_time_ms;
     char *refused_pauses; /* list of times */
@@ -23,6 +25,9 @@ struct push_settings {
     int64_t fail_limit, fail_window_ms, probe_interval_ms;
     int64_t drain_rate, drain_fail_limit;
     int64_t max_connections; /* per endpoint */
+    int64_t rate;            /* a second and endpoint, of all instances; 0 = no limit */
+    char *source_address;    /* list of an IPv4 and an IPv6 address; empty = the system chooses */
+    int ordering;            /* index into "device none" */
     int64_t connections;     /* to all endpoints together */
     int64_t idle_close_ms, max_age_ms;
     int64_t max_response_header_bytes, discard_body_bytes, discard_time_ms;
@@ -38,6 +43,7 @@ struct push_settings {
     int64_t trust_profiles;                    /* contexts in memory */
     int64_t tls_sessions, tls_session_life_ms; /* to be resumed */
     char *user_agent;
+    bool sends_id; /* X-Notify-Id, and with it the signature */
     bool signs; /* for applications that have a signing key */
     bool sends_node_id; /* deviceInfoChanged always carries nodeId */
     int64_t timer_interval_ms;

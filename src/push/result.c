@@ -6,6 +6,45 @@
 
 #define MAX_REFUSED_PAUSES 8
 
+/* "5xx", or a status of these. */
+static bool is_status_item(struct str item, int *status)
+{
+    uint64_t number;
+
+    *status = 0;
+    if (str_eq_nocase(item, STR("5xx")))
+        return true;
+    if (!str_to_u64(item, 599, &number) || number < 500)
+        return false;
+    *status = (int)number;
+    return true;
+}
+
+const char *result_check_statuses(const char *list)
+{
+    struct str rest = str_of(list);
+    int unused;
+
+    do {
+        if (!is_status_item(str_trim(str_split(rest, ',', &rest)), &unused))
+            return "a list of statuses from 500 to 599, or 5xx for all of them";
+    } while (rest.p);
+    return NULL;
+}
+
+static bool is_in_statuses(const char *list, int wanted)
+{
+    struct str rest = str_of(list);
+    int status;
+
+    while (rest.p) {
+        if (is_status_item(str_trim(str_split(rest, ',', &rest)), &status) &&
+            (status == 0 || status == wanted))
+            return true;
+    }
+    return false;
+}
+
 enum result_class result_classify(const struct http_result *result,
                                   const struct push_settings *settings)
 {
@@ -18,7 +57,8 @@ enum result_class result_classify(const struct http_result *result,
     if (status == 429 || (status == 503 && result->retry_after_ms >= 0))
         return RESULT_THROTTLE;
     if (status >= 500)
-        return RESULT_FAIL;
+        return status >= 600 || is_in_statuses(settings->fail_statuses, status) ? RESULT_FAIL
+                                                                               : RESULT_REFUSED;
     if (status == 408 || status == 425)
         return RESULT_SOFT;
     return RESULT_REFUSED;

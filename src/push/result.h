@@ -18,6 +18,8 @@ enum result_class {
 
 enum result_class result_classify(const struct http_result *result,
                                   const struct push_settings *settings);
+/* Syntax check of push.fail_statuses: NULL when right, else what is wrong. */
+const char *result_check_statuses(const char *list);
 const char *result_class_name(enum result_class class);
 
 #define RESULT_TEXT_SIZE 160

@@ -130,6 +130,7 @@ class Request:
         self.headers = headers
         self.body = body
         self.connection = connection  # number of the connection it came over
+        self.peer = None  # the client's address
         self.client_certificate = None  # DER; what the client showed
         self.arrived = time.monotonic()
 
@@ -177,6 +178,7 @@ class _Connection:
                 return None
         body, self.buffer = self.buffer[:length], self.buffer[length:]
         request = Request(method, path, headers, body, self.number)
+        request.peer = self.sock.getpeername()[0]
         if self.receiver.tls:
             request.client_certificate = self.sock.getpeercert(binary_form=True)
         return request

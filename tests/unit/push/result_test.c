@@ -10,9 +10,10 @@
 
 #include <cmocka.h>
 
-static char default_pauses[] = "10s, 60s";
+static char default_pauses[] = "10s, 60s", default_statuses[] = "5xx";
 
 static const struct push_settings settings = {
+    .fail_statuses = default_statuses,
     .retry_first_ms = 1000,
     .retry_max_ms = 60000,
     .refused_pauses = default_pauses,
@@ -70,6 +71,42 @@ static void every_5xx_fails_and_counts(void **state)
     (void)state;
     for (int status = 500; status < 600; status++)
         assert_class(status, NO_RETRY_AFTER, RESULT_FAIL, true);
+}
+
+static enum result_class class_with(const char *statuses, int status, int64_t retry_after_ms)
+{
+    char list[64];
+    struct push_settings narrow = settings;
+    struct http_result result = answered(status, retry_after_ms);
+
+    snprintf(list, sizeof(list), "%s", statuses);
+    narrow.fail_statuses = list;
+    return result_classify(&result, &narrow);
+}
+
+static void failures_can_be_narrowed_to_some_statuses(void **state)
+{
+    (void)state;
+    assert_int_equal(class_with("500, 502,503", 502, NO_RETRY_AFTER), RESULT_FAIL);
+    assert_int_equal(class_with("500, 502,503", 503, NO_RETRY_AFTER), RESULT_FAIL);
+    assert_int_equal(class_with("500, 502,503", 501, NO_RETRY_AFTER), RESULT_REFUSED);
+    assert_int_equal(class_with("500", 503, 7000), RESULT_THROTTLE);
+    assert_int_equal(class_with("501, 5XX", 599, NO_RETRY_AFTER), RESULT_FAIL);
+    assert_int_equal(class_with("500", 999, NO_RETRY_AFTER), RESULT_FAIL);
+}
+
+static void lists_of_statuses_are_checked(void **state)
+{
+    static const char *const bad[] = {"",    "499",  "600",     "5x",       "500-503", "500,",
+                                      "4xx", "-500", "500 502", "500,,502", "x"};
+
+    (void)state;
+    assert_null(result_check_statuses("5xx"));
+    assert_null(result_check_statuses(" 500 , 599 "));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        if (!result_check_statuses(bad[i]))
+            fail_msg("\"%s\" is taken", bad[i]);
+    }
 }
 
 static void an_answer_that_is_no_status_at_all_fails(void **state)
@@ -356,6 +393,8 @@ int main(void)
         cmocka_unit_test(a_redirect_says_where_to_without_what_may_be_secret),
         cmocka_unit_test(a_redirect_to_what_cannot_be_shown_is_a_status),
         cmocka_unit_test(a_long_location_is_cut),
+        cmocka_unit_test(failures_can_be_narrowed_to_some_statuses),
+        cmocka_unit_test(lists_of_statuses_are_checked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
