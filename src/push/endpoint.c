@@ -475,10 +475,12 @@ static bool rate_lets_through(struct endpoint *endpoint)
 static void count_for_rate(struct endpoint *endpoint)
 {
     const struct push *push = endpoint->all->push;
-    int64_t share = push->settings->rate / (int64_t)owner_instance_count(push);
+    int64_t share;
 
-    if (push->settings->rate > 0)
-        pace_count(&endpoint->pace, share ? share : 1, clock_tick_ms());
+    if (push->settings->rate == 0)
+        return;
+    share = push->settings->rate / (int64_t)owner_instance_count(push);
+    pace_count(&endpoint->pace, share ? share : 1, clock_tick_ms());
 }
 
 static void pump(evutil_socket_t fd, short what, void *arg)
