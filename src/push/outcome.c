@@ -186,6 +186,14 @@ static bool was_moved(const struct target *target, const struct lane *lane)
     return lane->target != target;
 }
 
+/* While this attempt ran. */
+static bool is_unsubscribed(const struct lane *lane)
+{
+    const struct subscriptions *subscriptions = lane->app->subscriptions;
+
+    return subscriptions && !subscriptions_find(subscriptions, lane->subscription_id);
+}
+
 /* Others hear of it, and what waits goes into the parks. */
 static void state_changed(struct target *target, enum breaker_state before)
 {
@@ -229,6 +237,8 @@ void target_attempt_done(struct target *target, struct lane *lane,
         if (head_of(lane)->event->is_forgotten) {
             delivery_end(take_head(lane)); /* the partition's new owner sends it */
             lane_advance(lane);
+        } else if (is_unsubscribed(lane)) {
+            lane_drop_all(lane, "unsubscribed");
         } else if (was_moved(target, lane)) {
             try_again(lane, 0);
         } else {
@@ -249,7 +259,9 @@ void target_attempt_postponed(struct target *target, struct lane *lane, int64_t 
         target->is_probe_granted = true;
     }
     target_note_state(target, before);
-    if (pause_ms)
+    if (is_unsubscribed(lane))
+        lane_drop_all(lane, "unsubscribed");
+    else if (pause_ms)
         lane_pause(lane, pause_ms);
     else
         lane_make_ready(lane, true);

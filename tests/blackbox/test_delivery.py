@@ -346,6 +346,27 @@ def test_after_its_deletion_a_subscription_gets_no_further_request(start_platfor
     assert values(receiver.wait_for(before + 1)[before:]) == [2]
 
 
+@pytest.mark.parametrize("answer", [503, 404, Reset()])
+def test_what_is_on_the_wire_when_its_subscription_is_deleted_is_not_tried_again(start_platform, receiver,
+                                                                                 answer):
+    platform = start_platform()
+    application = platform.application()
+    gate = receiver.holds()
+    gate.answer = Answer(answer) if isinstance(answer, int) else answer
+    subscription = subscribe(application, receiver)
+    device = application.register_device()
+    device.report({"n": 0})
+    receiver.wait_for_one()
+    device.report({"n": 1})
+    platform.wait_for_metric("deliveries_queued", 1)
+    application.unsubscribe(subscription)
+    platform.wait_for_metric("dropped_total", 1, reason="unsubscribed")
+    receiver.answers(then=200)
+    gate.open()
+    platform.wait_for_metric("dropped_total", 2, reason="unsubscribed")
+    assert len(receiver.requests()) == 1
+
+
 def test_what_waits_follows_the_subscription_to_its_new_url(application, device, start_receiver):
     old, new = start_receiver(), start_receiver()
     old.answers(then=503)
