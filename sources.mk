@@ -162,6 +162,8 @@ core_sources = \
     src/core/partition.h \
     src/core/report.c \
     src/core/report.h \
+    src/core/service_info.c \
+    src/core/service_info.h \
     src/core/signing.c \
     src/core/signing.h \
     src/core/subscription.c \
@@ -223,6 +225,7 @@ api_v1_sources = \
     src/api/v1/history_query.h \
     src/api/v1/registration.c \
     src/api/v1/security.c \
+    src/api/v1/services.c \
     src/api/v1/subscriptions.c \
     src/api/v1/v1.c \
     src/api/v1/v1.h
@@ -245,6 +248,8 @@ admin_sources = \
     src/admin/delivery.h \
     src/admin/deployment.c \
     src/admin/deployment.h \
+    src/admin/groups.c \
+    src/admin/groups.h \
     src/admin/models.c \
     src/admin/models.h \
     src/admin/signing.c \
@@ -273,6 +278,7 @@ ctl_sources = \
     src/ctl/client.h \
     src/ctl/ctl.h \
     src/ctl/delivery.c \
+    src/ctl/group.c \
     src/ctl/show.c \
     src/ctl/show.h \
     src/ctl/status.c \
@@ -370,6 +376,7 @@ lua_scripts = \
     src/store/lua/park_drop.lua \
     src/store/lua/pause_url.lua \
     src/store/lua/report.lua \
+    src/store/lua/service_info.lua \
     src/store/lua/subscribe.lua \
     src/store/lua/token_issue.lua \
     src/store/lua/token_revoke.lua \
@@ -487,6 +494,7 @@ other_tests = \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_parking.py \
     tests/blackbox/test_receiver_samples.py \
+    tests/blackbox/test_services.py \
     tests/blackbox/test_signing.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \

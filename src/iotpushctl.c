@@ -20,6 +20,7 @@ static const struct ctl_command *const tables[] = {
     ctl_status_commands,
     ctl_delivery_commands,
     ctl_certificate_commands,
+    ctl_group_commands,
 };
 
 /* All commands, one after the other; NULL behind the last. */
@@ -261,6 +262,7 @@ static const struct option known_options[] = {
     {"no-name-check", no_argument, NULL, OPTION_OF_COMMANDS + CTL_NO_NAME_CHECK},
     {"platform-certificate", no_argument, NULL, OPTION_OF_COMMANDS + CTL_PLATFORM_CERTIFICATE},
     {"ignore-anchor-expiry", no_argument, NULL, OPTION_OF_COMMANDS + CTL_IGNORE_ANCHOR_EXPIRY},
+    {"members", no_argument, NULL, OPTION_OF_COMMANDS + CTL_MEMBERS},
     {0},
 };
 

@@ -7,6 +7,7 @@
 #include "admin/certificates.h"
 #include "admin/delivery.h"
 #include "admin/deployment.h"
+#include "admin/groups.h"
 #include "admin/models.h"
 #include "admin/signing.h"
 
@@ -112,6 +113,7 @@ static const struct route *const all_tables[] = {health_routes,
                                                  admin_delivery_routes,
                                                  admin_deadletter_routes,
                                                  admin_signing_routes,
+                                                 admin_group_routes,
                                                  NULL};
 static const struct route *const health_tables[] = {health_routes, NULL};
 

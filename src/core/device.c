@@ -120,7 +120,7 @@ static struct device_service *service_of(struct read *read, struct str id)
     return *link;
 }
 
-/* "r/<service>/<property>" -> JSON, "rt/<service>" -> time */
+/* "r/<service>/<property>" -> JSON, "rt/<service>" -> time, "si/<service>" -> JSON */
 static void add_shadow_field(struct read *read, struct str field, struct str value)
 {
     struct str rest;
@@ -131,6 +131,8 @@ static void add_shadow_field(struct read *read, struct str field, struct str val
 
         str_to_u64(value, INT64_MAX, &time_ms);
         service_of(read, rest)->time_ms = (int64_t)time_ms;
+    } else if (str_eq(kind, STR("si"))) {
+        service_of(read, rest)->info = value;
     } else if (str_eq(kind, STR("r")) && rest.p) {
         struct str property;
         struct device_service *service = service_of(read, str_split(rest, '/', &property));

@@ -347,16 +347,18 @@ static void store_credentials(struct renewal *r)
 {
     uint32_t partition = partition_of(r->core, r->device_id);
     struct device_fields fields = {0};
-    struct decimal expires;
-    struct str args[4 + 2 * 8] = {r->app_id, r->device_id,
-                                  r->wanted.is_secret_mode ? STR("0") : STR("1"), STR("")};
-    size_t n = 4;
-    struct key device, timers;
+    int64_t now_ms = clock_now_ms();
+    struct decimal expires, now;
+    struct str args[5 + 2 * 4] = {r->app_id, r->device_id,
+                                  r->wanted.is_secret_mode ? STR("0") : STR("1"), STR(""),
+                                  decimal_str(&now, now_ms)};
+    size_t n = 5;
+    struct key device, timers, events;
     struct str keys[] = {key_device(&device, partition, r->device_id),
-                         key_timers(&timers, partition)};
+                         key_timers(&timers, partition), key_events(&events, partition)};
 
     if (r->wanted.timeout_ms)
-        args[3] = decimal_str(&expires, clock_now_ms() + r->wanted.timeout_ms);
+        args[3] = decimal_str(&expires, now_ms + r->wanted.timeout_ms);
     if (r->has_new_node)
         device_fields_add(r->arena, &fields, "nodeId", r->wanted.node_id);
     device_fields_add(r->arena, &fields, "verifyCode", r->made.verify_code);
@@ -366,7 +368,7 @@ static void store_credentials(struct renewal *r)
         args[n++] = fields.list[i].name;
         args[n++] = fields.list[i].value;
     }
-    redis_script(r->core->redis, &script_device_credential, 2, keys, n, args, credentials_stored,
+    redis_script(r->core->redis, &script_device_credential, 3, keys, n, args, credentials_stored,
                  r);
 }
 

@@ -18,6 +18,7 @@
  *   model.added, model.updated, model.deleted
  *                      {"deviceType":text,"manufacturerName":text,"manufacturerId":text,"model":text,
  *                      "protocolType":text}; device and gateway are the productId
+ *   service.info       {"id":service,"info":{"muteCmds":[text]}}
  */
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H

@@ -31,6 +31,7 @@ enum ctl_option {
     CTL_NO_NAME_CHECK,
     CTL_PLATFORM_CERTIFICATE,
     CTL_IGNORE_ANCHOR_EXPIRY,
+    CTL_MEMBERS,
     CTL_OPTION_COUNT
 };
 #define CTL_TAKES(option) (1u << (option))
@@ -60,6 +61,7 @@ extern const struct ctl_command ctl_app_commands[];
 extern const struct ctl_command ctl_status_commands[];
 extern const struct ctl_command ctl_delivery_commands[];
 extern const struct ctl_command ctl_certificate_commands[];
+extern const struct ctl_command ctl_group_commands[];
 
 /* "iotpushctl: ..." on stderr. */
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -188,6 +188,19 @@ static void model_deleted(const struct rendering *r, size_t part, struct json_wr
     model(r, w, "deviceModelDeleted");
 }
 
+static void service_info_changed(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    const struct json *info = json_get(r->payload, "info");
+
+    (void)part;
+    head(r, w, "serviceInfoChanged");
+    gateway(r, w);
+    json_member_str(w, "serviceId", json_get_str(r->payload, "id"));
+    json_member_str(w, "serviceType", json_get_str(r->payload, "id"));
+    json_member_raw(w, "serviceInfo", info ? info->text : STR("null"));
+    json_object_end(w);
+}
+
 const struct notification_type notification_types[] = {
     {EVENT_DEVICE_CREATED, "deviceAdded", one, device_added},
     {EVENT_DEVICE_BOUND, "bindDevice", one, bind_device},
@@ -201,5 +214,6 @@ const struct notification_type notification_types[] = {
     {EVENT_MODEL_UPDATED, "deviceCapabilitiesChanged", one, capabilities_changed},
     {EVENT_MODEL_DELETED, "deviceCapabilitiesDeleted", one, capabilities_deleted},
     {EVENT_MODEL_DELETED, "deviceModelDeleted", one, model_deleted},
+    {EVENT_SERVICE_INFO, "serviceInfoChanged", one, service_info_changed},
     {0},
 };

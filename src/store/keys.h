@@ -23,7 +23,8 @@ struct key {
 
 /* hash: device record. Life: the device's. */
 struct str key_device(struct key *key, uint32_t partition, struct str device_id);
-/* hash: reported shadow, r/<service>/<property> -> JSON, rt/<service> -> time in ms. */
+/* hash: reported shadow, r/<service>/<property> -> JSON, rt/<service> -> time in ms, si/<service> -> JSON
+ * (core/service_info.h). */
 struct str key_shadow(struct key *key, uint32_t partition, struct str device_id);
 /* stream: what it reported (core/history.h), one field `e` each. Life: by number, bytes and age. */
 struct str key_history(struct key *key, uint32_t partition, struct str device_id);

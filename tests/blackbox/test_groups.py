@@ -1,5 +1,6 @@
 """Groups of devices: made, changed, deleted, listed; their members; what is refused."""
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -369,6 +370,71 @@ def test_what_a_crash_left_of_a_deleted_group_is_cleaned_up(start_redis, start_p
     wait_until(lambda: redis("EXISTS", f"{tag}:grpdead") == 0, "the end of the sweep")
     assert redis("ZCARD", f"{tag}:grpmember") == 1
     assert redis("HLEN", f"{tag}:grpof") == 1
+
+
+# --- the command line
+
+
+def test_groups_are_listed_and_shown_to_people(platform, application, devices):
+    empty = platform.ctl("group", "list", "--app", application.id)
+    assert (empty.returncode, empty.stdout) == (0, "The application has no groups.\n")
+    first = application.create_group("Hall3", *devices, description="pumps", maxDevNum=50)
+    application.create_group("Hall4")
+    lines = platform.ctl("group", "list", "--app", application.id).stdout.splitlines()
+    assert re.split("  +", lines[0]) == ["ID", "NAME", "DEVICES", "AT MOST", "CREATED (UTC)", "DESCRIPTION"]
+    rows = sorted(line.split()[1:] for line in lines[1:])
+    assert (rows[0][:3], rows[0][-1]) == (["Hall3", "3", "50"], "pumps")
+    assert rows[1][:4] == ["Hall4", "0", "no", "limit"]
+    for name in (first["id"], "Hall3"):
+        said = platform.ctl("group", "show", name, "--app", application.id)
+        assert said.returncode == 0, said.stderr
+        shown_to_people = dict(re.split("  +", line, maxsplit=1) for line in said.stdout.splitlines())
+        assert shown_to_people["id"] == first["id"] and shown_to_people["devices"] == "3"
+        assert (shown_to_people["description"], shown_to_people["at most"]) == ("pumps", "50")
+    members = platform.ctl("group", "show", "Hall3", "--app", application.id, "--members")
+    assert members.stdout.split() == sorted(d.id for d in devices)
+
+
+def test_groups_are_shown_to_programs(platform, application, device):
+    group = application.create_group("Hall3", device)
+    quiet = platform.ctl("-q", "group", "list", "--app", application.id)
+    assert quiet.stdout == group["id"] + "\n"
+    listed = json.loads(platform.ctl("--json", "group", "list", "--app", application.id).stdout)
+    assert re.fullmatch(r"\d{8}T\d{6}Z", listed.pop("createTime"))
+    assert listed == {"id": group["id"], "name": "Hall3", "devices": 1, "maxDevices": 0, "description": None}
+    one = json.loads(platform.ctl("--json", "group", "show", "Hall3", "--app", application.id).stdout)
+    del one["createTime"]
+    assert one == {"app": application.id, **listed, "members": [device.id]}
+    ids = platform.ctl("--json", "group", "show", "Hall3", "--members", "--app", application.id)
+    assert json.loads(ids.stdout) == device.id
+
+
+def test_what_is_wrong_about_a_group_is_said(platform, application):
+    for arguments, code, text in [
+            (["list"], 2, "--app"), (["show", "Hall3"], 2, "--app"), (["show", "--app", application.id], 2, "GROUP"),
+            (["list", "--app", "nothing"], 1, "nothing"),
+            (["show", "Hall3", "--app", application.id], 1, "no group"),
+            (["show", "a b", "--app", application.id], 1, "no group"),
+            (["list", "--app", application.id, "--members"], 2, "--members")]:
+        said = platform.ctl("group", *arguments)
+        assert (said.returncode, said.stdout) == (code, ""), said
+        assert text in said.stderr
+    for path in ("groups", "groups/x"):
+        assert platform.admin("GET", f"/admin/v1/apps/nothing/{path}").status == 404
+        answer = platform.admin("GET", f"/admin/v1/apps/{application.id}/{path}?page=-1")
+        assert (answer.status, answer.json["error_code"]) == (400, "bad_request")
+
+
+def test_the_command_line_shows_all_pages(platform, application):
+    assert application.token
+    with ThreadPoolExecutor(4) as pool:
+        devices = list(pool.map(lambda _: application.register_device(), range(1001)))
+        list(pool.map(lambda n: application.create_group(f"g{n}"), range(501)))
+    group = application.create_group("Large", *devices[:1000])
+    assert application.try_add(group, devices[1000]).status == 200
+    ids = platform.ctl("group", "show", "Large", "--members", "--app", application.id).stdout.split()
+    assert ids == sorted(d.id for d in devices)
+    assert len(set(platform.ctl("-q", "group", "list", "--app", application.id).stdout.split())) == 502
 
 
 # --- whose groups

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from helpers.nouns import new_name
+from helpers.nouns import CREDENTIALS_BY_CODE, CREDENTIALS_BY_SECRET, new_name
 from helpers.waiting import wait_until
 
 DEVICE_INFO = [
@@ -74,14 +74,6 @@ def test_a_child_is_added_as_an_endpoint_of_its_gateway(application, receiver):
     added = receiver.wait_for_one("/added").json
     assert (added["deviceId"], added["gatewayId"], added["nodeType"]) == (
         child.id, gateway.id, "ENDPOINT")
-
-
-def test_the_new_set_of_status_values_says_inactive(start_platform, receiver):
-    application = start_platform(device__old_status_set="off").application()
-    application.subscribe("deviceAdded", receiver.url("/added"))
-    application.register_device()
-    info = receiver.wait_for_one("/added").json["deviceInfo"]
-    assert (info["status"], info["statusDetail"]) == ("INACTIVE", "NOT_ACTIVE")
 
 
 # --- first access, status
@@ -151,6 +143,91 @@ def test_a_modification_tells_what_changed_and_nothing_else(application, receive
     first, second = receiver.wait_for(2, "/info")
     assert first.text == info_changed(device, name="new", location="hall", mute="TRUE")
     assert second.text == info_changed(device, mute="FALSE", deviceType="WaterMeter")
+
+
+@pytest.mark.parametrize("changes, shown", [
+    ({"name": "new"}, {"name": "new"}),
+    ({"location": "Pump house \"2\""}, {"location": "Pump house \"2\""}),
+    ({"manufacturerId": "ACME02"}, {"manufacturerId": "ACME02"}),
+    ({"manufacturerName": "Acmé"}, {"manufacturerName": "Acmé"}),
+    ({"deviceType": "GasMeter"}, {"deviceType": "GasMeter"}),
+    ({"model": "WM300"}, {"model": "WM300"}),
+    ({"protocolType": "MQTT"}, {"protocolType": "MQTT"}),
+    ({"mute": "true"}, {"mute": "TRUE"}),
+    ({"isSecure": True}, {"isSecurity": "TRUE"}),
+    ({"isSecure": False}, {"isSecurity": "FALSE"}),
+    *[(change, {}) for change in (
+        {"endUser": "u"}, {"organization": "o"}, {"region": "r"}, {"timezone": "Europe/Oslo"},
+        {"imsi": "460011234567890"}, {"ip": "192.0.2.1"}, {"psk": "0123456789abcdef"},
+        {"deviceConfig": {"dataConfig": {"dataAgingTime": 7}}},
+        {"tags": [{"tagName": "zone", "tagValue": "north"}]},
+        {"customFields": [{"fieldName": "a", "fieldType": "b", "fieldValue": "c"}]})],
+], ids=lambda value: ",".join(value) or "nothing")
+def test_each_member_that_an_application_changes_is_told_alone(application, receiver, changes, shown):
+    device = application.register_device(by_code=True, info={"name": "old", **MODEL})
+    application.subscribe("deviceInfoChanged", receiver.url("/info"))
+    device.modify(**changes)
+    device.modify(**changes)  # the second time nothing changes
+    device.modify(name="marker")
+    expected = [info_changed(device, **shown)] if shown else []
+    expected.append(info_changed(device, name="marker"))
+    assert texts(receiver.wait_for(len(expected), "/info")) == expected
+
+
+MORE_INFO = {"description": "d", "mac": "00:11:22:33:44:55", "location": "hall", "swVersion": "1.1",
+             "fwVersion": "1.2", "hwVersion": "1.3", "bridgeId": "b", "supportedSecurity": "FALSE",
+             "isSecurity": "FALSE", "signalStrength": "-80", "sigVersion": "1", "serialNumber": "s",
+             "batteryLevel": "88", "name": "meter"}
+
+
+@pytest.mark.parametrize("by_code", [True, False])
+def test_what_a_registration_says_is_told_of_the_new_device(application, receiver, by_code):
+    for notify_type in ("deviceAdded", "deviceInfoChanged", "bindDevice"):
+        application.subscribe(notify_type, receiver.url(f"/{notify_type}"))
+    gateway = application.register_device()
+    device = application.register_device(gateway=gateway, by_code=by_code,
+                                         info={**MORE_INFO, **MODEL, "radiusIp": "192.0.2.1"})
+    added = receiver.wait_for(2, "/deviceAdded")[1].json
+    known = {"nodeId": device.node_id, **MORE_INFO, **MODEL}
+    assert added["deviceInfo"] == device_info(status="OFFLINE", statusDetail="NOT_ACTIVE", **known)
+    # Of these the model alone is a change as well.
+    assert receiver.wait_for_one("/deviceInfoChanged").text == info_changed(device, **MODEL)
+    gateway.report_for(device, litres=1)
+    bound = {r.json["deviceId"]: r.json for r in receiver.wait_for(2, "/bindDevice")}
+    assert bound[device.id]["deviceInfo"] == device_info(status="ONLINE", statusDetail="NONE", **known)
+    info = device.query()["deviceInfo"]
+    assert (info["radiusIp"], info["batteryLevel"], info["bridgeId"]) == ("192.0.2.1", "88", "b")
+
+
+def test_a_new_node_id_is_told(application, receiver):
+    coded, by_secret = application.register_device(by_code=True), application.register_device()
+    application.subscribe("deviceInfoChanged", receiver.url("/info"))
+    names = [new_name(), new_name()]
+    for device, path, name in ((coded, CREDENTIALS_BY_CODE, names[0]), (by_secret, CREDENTIALS_BY_SECRET, names[1])):
+        assert application.put(f"{path}/{device.id}", {"nodeId": name}).status == 200
+        assert application.put(f"{path}/{device.id}", {}).status == 200  # keeps it
+        assert application.put(f"{path}/{device.id}", {"nodeId": name}).status == 200
+        device.modify(name="marker")
+    told = texts(receiver.wait_for(4, "/info"))
+    for device, name in ((coded, names[0]), (by_secret, names[1])):
+        assert [t for t in told if device.id in t] == [info_changed(device, nodeId=name),
+                                                       info_changed(device, name="marker")]
+
+
+def test_a_device_that_was_never_connected_is_told_in_the_new_set_of_status_values(start_platform, receiver):
+    """Old and new set differ before the first access only."""
+    application = start_platform(device__old_status_set="off").application()
+    for notify_type in ("deviceAdded", "deviceInfoChanged", "bindDevice"):
+        application.subscribe(notify_type, receiver.url(f"/{notify_type}"))
+    device = application.register_device()
+    assert device.query()["deviceInfo"]["status"] == "INACTIVE"
+    added = receiver.wait_for_one("/deviceAdded").json["deviceInfo"]
+    assert (added["status"], added["statusDetail"]) == ("INACTIVE", "NOT_ACTIVE")
+    device.login()
+    bound = receiver.wait_for_one("/bindDevice").json["deviceInfo"]
+    assert (bound["status"], bound["statusDetail"]) == ("ONLINE", "NONE")
+    assert receiver.wait_for_one("/deviceInfoChanged").text == info_changed(
+        device, status="ONLINE", statusDetail="NONE")
 
 
 def test_the_node_id_may_be_sent_always(start_platform, receiver):

@@ -41,7 +41,7 @@ static void write_services(struct json_writer *w, const struct device *device)
         json_object(w);
         json_member_str(w, "serviceId", service->id);
         json_member_str(w, "serviceType", service->id);
-        json_member_null(w, "serviceInfo");
+        json_member_raw(w, "serviceInfo", service->info);
         json_key(w, "data");
         json_object(w);
         for (size_t i = 0; i < service->properties.count; i++) {
@@ -50,7 +50,7 @@ static void write_services(struct json_writer *w, const struct device *device)
         }
         json_object_end(w);
         clock_format_compact(service->time_ms, time);
-        json_member_text(w, "eventTime", time);
+        json_member_text(w, "eventTime", service->time_ms ? time : NULL);
         json_object_end(w);
     }
     json_array_end(w);

@@ -15,8 +15,9 @@
 static const char *const info_members[] = {
     "name",       "description", "manufacturerId",    "manufacturerName", "mac",
     "location",   "deviceType",  "model",             "swVersion",        "fwVersion",
-    "hwVersion",  "protocolType", "supportedSecurity", "isSecurity",      "sigVersion",
-    "serialNumber", NULL,
+    "hwVersion",  "protocolType", "radiusIp",          "bridgeId",        "supportedSecurity",
+    "isSecurity", "signalStrength", "sigVersion",      "serialNumber",    "batteryLevel",
+    NULL,
 };
 
 /* Other members that are kept as texts. */

@@ -194,7 +194,7 @@ static const char *const prefixes[] = {"/iocm/", "/iodm/", NULL};
 static const struct route *const tables[] = {v1_security_routes, v1_registration_routes,
                                              v1_device_routes, v1_device_query_routes,
                                              v1_history_routes, v1_subscription_routes,
-                                             v1_group_routes, NULL};
+                                             v1_group_routes, v1_service_routes, NULL};
 
 struct http_api v1_api = {
     .name = "v1",

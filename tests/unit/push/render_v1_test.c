@@ -251,6 +251,17 @@ static void a_report_without_services_is_no_device_data_changed(void **state)
 
 /* -- options ---------------------------------------------------------------------------------- */
 
+static void service_info_is_service_info_changed(void **state)
+{
+    (void)state;
+    happens("1 service.info app1 dev1 gw1 0 {\"id\":\"Valve\",\"info\":{\"muteCmds\":"
+            "[\"SET_VALVE\"]}}");
+    assert_notification("serviceInfoChanged",
+                        "{\"notifyType\":\"serviceInfoChanged\",\"deviceId\":\"dev1\","
+                        "\"gatewayId\":\"gw1\",\"serviceId\":\"Valve\",\"serviceType\":"
+                        "\"Valve\",\"serviceInfo\":{\"muteCmds\":[\"SET_VALVE\"]}}");
+}
+
 static void the_new_status_set_says_inactive(void **state)
 {
     (void)state;
@@ -373,6 +384,7 @@ int main(void)
         RENDERED(a_report_is_device_datas_changed_with_the_request_id_first),
         RENDERED(several_services_are_as_many_data_and_one_datas),
         RENDERED(a_report_without_services_is_no_device_data_changed),
+        RENDERED(service_info_is_service_info_changed),
         RENDERED(the_new_status_set_says_inactive),
         RENDERED(only_the_status_is_put_into_the_old_words),
         RENDERED(the_other_statuses_are_the_same_in_both_sets),

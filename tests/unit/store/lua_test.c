@@ -400,6 +400,34 @@ static void the_current_token_is_revoked_with_its_refresh_token(void **state)
     REFUSED("0", token_revoke, KEYS(APP), ARGS("t", "999"));
 }
 
+/* -- service info ----------------------------------------------------------------------------- */
+
+#define INFO_KEYS KEYS(DEVICE, SHADOW, EVENTS)
+
+static void service_info_is_stored_and_queued(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1");
+    TWICE("OK", service_info, INFO_KEYS,
+          ARGS("app1", "dev1", "100", "si/Valve", "{i}", "{payload}", "1"));
+    assert_state(DEVICE " app=app1 gateway=gw1 modified=100\n" EVENTS
+                        "\n  e 1 service.info app1 dev1 gw1 100 {payload}\n" SHADOW
+                        " si/Valve={i}\n");
+    REFUSED("OK", service_info, INFO_KEYS,
+            ARGS("app1", "dev1", "200", "si/Valve", "{i}", "{payload}", "1"));
+}
+
+static void service_info_has_its_limits(void **state)
+{
+    (void)state;
+    REFUSED("GONE", service_info, INFO_KEYS, ARGS("app1", "dev1", "1", "si/a", "x", "{}", "9"));
+    given("HSET " DEVICE " app app1 gateway dev1");
+    REFUSED("GONE", service_info, INFO_KEYS, ARGS("app2", "dev1", "1", "si/a", "x", "{}", "9"));
+    given("HSET " SHADOW " si/a x r/a/b 1");
+    REFUSED("FULL", service_info, INFO_KEYS, ARGS("app1", "dev1", "1", "si/b", "x", "{}", "2"));
+    ANSWER("OK", service_info, INFO_KEYS, ARGS("app1", "dev1", "1", "si/a", "y", "{}", "2"));
+}
+
 /* -- node ids --------------------------------------------------------------------------------- */
 
 #define RESERVE_KEYS KEYS(APP, NODES, DEVICES, ORDINALS, BLOCKS)
@@ -978,18 +1006,20 @@ static void another_applications_device_is_not_changed(void **state)
             ARGS("app1", "dev1", "1000", "name", "x", "1"));
 }
 
+#define CREDENTIAL_KEYS KEYS(DEVICE, TIMERS, EVENTS)
+
 static void new_credentials_end_what_the_old_ones_gave(void **state)
 {
     (void)state;
     given("HSET " DEVICE " app app1 status OFFLINE activated 1 secret old token t tokenEnd 1 "
           "oldToken o oldTokenEnd 2");
     given("ZADD " TIMERS " 5 registration:dev1 6 presence:dev1");
-    TWICE("OK", device_credential, KEYS(DEVICE, TIMERS),
-          ARGS("app1", "dev1", "1", "9000", "secret", "new"));
-    assert_state(DEVICE " activated=0 app=app1 secret=new status=OFFLINE\n" TIMERS
+    TWICE("OK", device_credential, CREDENTIAL_KEYS,
+          ARGS("app1", "dev1", "1", "9000", "100", "secret", "new"));
+    assert_state(DEVICE " activated=0 app=app1 modified=100 secret=new status=OFFLINE\n" TIMERS
                         " presence:dev1=6 registration:dev1=9000\n");
-    TWICE("OK", device_credential, KEYS(DEVICE, TIMERS), ARGS("app1", "dev1", "1", ""));
-    assert_state(DEVICE " activated=0 app=app1 secret=new status=OFFLINE\n" TIMERS
+    TWICE("OK", device_credential, CREDENTIAL_KEYS, ARGS("app1", "dev1", "1", "", "100"));
+    assert_state(DEVICE " activated=0 app=app1 modified=100 secret=new status=OFFLINE\n" TIMERS
                         " presence:dev1=6\n");
 }
 
@@ -997,21 +1027,32 @@ static void a_device_that_is_online_keeps_its_credentials_when_that_is_wanted(vo
 {
     (void)state;
     given("HSET " DEVICE " app app1 status ONLINE activated 1");
-    REFUSED("ONLINE", device_credential, KEYS(DEVICE, TIMERS),
-            ARGS("app1", "dev1", "1", "", "secret", "new"));
-    TWICE("OK", device_credential, KEYS(DEVICE, TIMERS),
-          ARGS("app1", "dev1", "0", "", "secret", "new"));
-    assert_state(DEVICE " activated=0 app=app1 secret=new status=ONLINE\n");
+    REFUSED("ONLINE", device_credential, CREDENTIAL_KEYS,
+            ARGS("app1", "dev1", "1", "", "100", "secret", "new"));
+    TWICE("OK", device_credential, CREDENTIAL_KEYS,
+          ARGS("app1", "dev1", "0", "", "100", "secret", "new"));
+    assert_state(DEVICE " activated=0 app=app1 modified=100 secret=new status=ONLINE\n");
+}
+
+static void a_new_node_id_is_an_event(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 status OFFLINE activated 1 nodeId old");
+    TWICE("OK", device_credential, CREDENTIAL_KEYS,
+          ARGS("app1", "dev1", "1", "", "100", "nodeId", "n\"1", "secret", "s"));
+    assert_state(DEVICE " activated=0 app=app1 gateway=gw1 modified=100 nodeId=n\"1 secret=s "
+                        "status=OFFLINE\n" EVENTS "\n  e 1 device.updated app1 dev1 gw1 100 "
+                        "{\"info\":{\"nodeId\":\"n\\\"1\"},\"nodeId\":\"n\\\"1\"}\n");
 }
 
 static void another_applications_device_keeps_its_credentials(void **state)
 {
     (void)state;
-    REFUSED("GONE", device_credential, KEYS(DEVICE, TIMERS),
-            ARGS("app1", "dev1", "1", "9000", "secret", "new"));
+    REFUSED("GONE", device_credential, CREDENTIAL_KEYS,
+            ARGS("app1", "dev1", "1", "9000", "100", "secret", "new"));
     given("HSET " DEVICE " app app2 status OFFLINE");
-    REFUSED("GONE", device_credential, KEYS(DEVICE, TIMERS),
-            ARGS("app1", "dev1", "1", "9000", "secret", "new"));
+    REFUSED("GONE", device_credential, CREDENTIAL_KEYS,
+            ARGS("app1", "dev1", "1", "9000", "100", "secret", "new"));
 }
 
 /* -- deleting devices ------------------------------------------------------------------------- */
@@ -1883,7 +1924,10 @@ int main(void)
         EMPTY(another_applications_device_is_not_changed),
         EMPTY(new_credentials_end_what_the_old_ones_gave),
         EMPTY(a_device_that_is_online_keeps_its_credentials_when_that_is_wanted),
+        EMPTY(a_new_node_id_is_an_event),
         EMPTY(another_applications_device_keeps_its_credentials),
+        EMPTY(service_info_is_stored_and_queued),
+        EMPTY(service_info_has_its_limits),
         EMPTY(a_device_is_deleted_with_all_that_is_its),
         EMPTY(a_device_without_a_code_is_deleted_too),
         EMPTY(another_applications_device_is_not_deleted),
