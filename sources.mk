@@ -467,6 +467,7 @@ other_tests = \
     tests/blackbox/helpers/signature.py \
     tests/blackbox/helpers/waiting.py \
     tests/blackbox/pytest.ini \
+    tests/blackbox/test_api_routes.py \
     tests/blackbox/test_auth.py \
     tests/blackbox/test_bench.py \
     tests/blackbox/test_certificates.py \

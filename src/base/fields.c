@@ -10,15 +10,6 @@ static bool is_within(const struct field *field, int64_t value)
     return !is_bounded(field) || (value >= field->min && value <= field->max);
 }
 
-static int64_t count_characters(struct str text)
-{
-    int64_t count = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        count += ((unsigned char)text.p[i] & 0xc0) != 0x80; /* not a continuation byte */
-    return count;
-}
-
 static const struct json *find_value(const struct json *object, const char *name)
 {
     const struct json *value = name ? json_get(object, name) : NULL;
@@ -46,7 +37,7 @@ static enum field_problem read_string(const struct field *field, const struct js
     if (value->type != JSON_STRING)
         return FIELDS_WRONG_TYPE;
     /* counting is for bounded strings only */
-    if (is_bounded(field) && !is_within(field, count_characters(value->text)))
+    if (is_bounded(field) && !is_within(field, (int64_t)str_characters(value->text)))
         return FIELDS_RANGE;
     *out = value->text;
     return FIELDS_OK;

@@ -177,6 +177,15 @@ static size_t smaller(size_t a, size_t b)
 }
 
 /* Levenshtein's, one row at a time. What is longer than a row counts as entirely different. */
+size_t str_characters(struct str s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        count += ((unsigned char)s.p[i] & 0xc0) != 0x80; /* not a continuation byte */
+    return count;
+}
+
 size_t str_distance(const char *a, const char *b)
 {
     size_t row[64];

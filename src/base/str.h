@@ -62,6 +62,9 @@ bool str_is_utf8(struct str s);
  * none. */
 size_t str_utf8_char_len(struct str s);
 
+/* Code points of well-formed UTF-8: the protocols' limits count characters. */
+size_t str_characters(struct str s);
+
 /* Edit distance for "did you mean"; both short. */
 size_t str_distance(const char *a, const char *b);
 

@@ -16,15 +16,6 @@ bool service_id_is_valid(struct str service_id)
            str_is_printable(service_id) && !memchr(service_id.p, '/', service_id.len);
 }
 
-static size_t characters(struct str text)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        count += ((unsigned char)text.p[i] & 0xc0) != 0x80;
-    return count;
-}
-
 bool service_mute_commands_are_valid(const struct core *core, const struct json *mute_commands)
 {
     if (!mute_commands || mute_commands->type != JSON_ARRAY ||
@@ -32,7 +23,7 @@ bool service_mute_commands_are_valid(const struct core *core, const struct json 
         return false;
     JSON_FOREACH (name, mute_commands) {
         if (name->type != JSON_STRING || !name->text.len ||
-            characters(name->text) > COMMAND_NAME_MAX)
+            str_characters(name->text) > COMMAND_NAME_MAX)
             return false;
     }
     return true;

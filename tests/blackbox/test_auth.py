@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from helpers.errors import (APP_FROZEN, APP_NOT_AUTHORIZED, APP_UNKNOWN, INPUT_INVALID,
+from helpers.errors import (APP_FROZEN, INPUT_INVALID,
                             LOGIN_INCOMPLETE, LOGIN_WRONG, NO_APP_KEY, NOT_FOUND, THROTTLED,
                             TOKEN_INVALID, expect_empty, expect_refusal)
 from helpers.nouns import (CREDENTIALS_BY_CODE, DEVICES, LOGIN, LOGOUT, REFRESH, SUBSCRIPTIONS,
@@ -248,26 +248,6 @@ def test_the_path_is_checked_first_and_the_body_after_the_token(platform, applic
 
 
 # --- acting for another application
-
-CALLS_WITH_APP_ID = [
-    ("POST", CREDENTIALS_BY_CODE, {"nodeId": "any"}),
-    ("GET", f"{DEVICES}/any", None),
-    ("PUT", f"{DEVICES}/any", {"name": "x"}),
-    ("DELETE", f"{DEVICES}/any", None),
-    ("GET", f"{CREDENTIALS_BY_CODE}/any", None),
-    ("PUT", f"{CREDENTIALS_BY_CODE}/any", {"nodeId": "any"}),
-    ("GET", SUBSCRIPTIONS, None),
-    ("DELETE", SUBSCRIPTIONS, None),
-    ("GET", f"{SUBSCRIPTIONS}/any", None),
-    ("DELETE", f"{SUBSCRIPTIONS}/any", None),
-]
-
-
-@pytest.mark.parametrize("method, path, body", CALLS_WITH_APP_ID)
-def test_app_id_of_another_application_is_refused(platform, application, method, path, body):
-    other = platform.application()
-    expect_refusal(application.call(method, f"{path}?appId=nobody", body), APP_UNKNOWN)
-    expect_refusal(application.call(method, f"{path}?appId={other.id}", body), APP_NOT_AUTHORIZED)
 
 
 def test_the_own_app_id_and_unknown_parameters_change_nothing(application):

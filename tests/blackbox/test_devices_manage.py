@@ -266,6 +266,7 @@ def test_a_device_is_modified_through_every_version(application, device, version
     {"deviceConfig": {"dataConfig": {"dataAgingTime": 91}}}, {"deviceConfig": 5},
     {"deviceConfig": {"dataConfig": {"dataAgingTime": -1}}}, {"tags": "zone"},
     {"tags": [{"tagValue": "without name"}]}, {"tags": [{"tagName": "without value"}]},
+    {"tags": [{"tagName": "n" * 129, "tagValue": "b"}]}, {"tags": [{"tagName": "a", "tagValue": "v" * 1025}]},
     {"tags": [{"tagName": "a", "tagValue": "b", "tagType": "text"}]}, {"customFields": {}},
 ], ids=str)
 def test_a_modification_refuses_wrong_values(device, members):

@@ -134,7 +134,8 @@ def test_a_name_twice_is_refused(application):
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x05\x06", package()[:-30],
-                                     package()[:200]])
+                                     package()[:200]],
+                         ids=["nothing", "text", "end", "cut off", "begin"])
 def test_what_is_no_zip_is_refused(application, content):
     expect_refusal(application, content, "ZIP")
 

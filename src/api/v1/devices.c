@@ -94,7 +94,7 @@ static const struct field modify_fields[] = {
 
 static bool is_text_within(struct str text, size_t max)
 {
-    return text.len >= 1 && text.len <= max * 4;
+    return text.len >= 1 && str_characters(text) <= max;
 }
 
 static bool tags_are_valid(const struct json *tags)

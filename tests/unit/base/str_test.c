@@ -223,6 +223,15 @@ static void str_utf8_refuses_torn_sequences(void **state)
     assert_false(is_utf8("\xc3\xa4\xa4"));
 }
 
+static void str_characters_counts_code_points(void **state)
+{
+    (void)state;
+    assert_int_equal(str_characters(STR_NONE), 0);
+    assert_int_equal(str_characters(STR("")), 0);
+    assert_int_equal(str_characters(STR("a\0b")), 3);
+    assert_int_equal(str_characters(STR("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80")), 4);
+}
+
 static void str_utf8_char_len_measures_one_character(void **state)
 {
     (void)state;
@@ -271,6 +280,7 @@ int main(void)
         cmocka_unit_test(str_utf8_refuses_overlong_forms),
         cmocka_unit_test(str_utf8_refuses_surrogates_and_what_is_above_unicode),
         cmocka_unit_test(str_utf8_refuses_torn_sequences),
+        cmocka_unit_test(str_characters_counts_code_points),
         cmocka_unit_test(str_utf8_char_len_measures_one_character),
         cmocka_unit_test(str_distance_counts_edits),
     };
