@@ -124,6 +124,8 @@ core_sources = \
     src/core/device.c \
     src/core/device.h \
     src/core/device_delete.c \
+    src/core/device_facts.c \
+    src/core/device_facts.h \
     src/core/device_find.c \
     src/core/device_index.c \
     src/core/device_index.h \
@@ -160,8 +162,12 @@ core_sources = \
     src/core/node.h \
     src/core/partition.c \
     src/core/partition.h \
+    src/core/product.c \
+    src/core/product.h \
     src/core/report.c \
     src/core/report.h \
+    src/core/report_body.c \
+    src/core/report_body.h \
     src/core/service_info.c \
     src/core/service_info.h \
     src/core/signing.c \
@@ -490,6 +496,7 @@ other_tests = \
     tests/blackbox/test_http.py \
     tests/blackbox/test_instances.py \
     tests/blackbox/test_logs.py \
+    tests/blackbox/test_model_devices.py \
     tests/blackbox/test_models.py \
     tests/blackbox/test_netpolicy.py \
     tests/blackbox/test_notifications.py \

@@ -215,6 +215,8 @@ const struct setting settings_table[] = {
      "Largest size of its capability files together; they alone are unpacked and kept in memory", NULL},
     {"model", "per_application", SETTING_INT, AT(core.models_per_app), "1000", 1, 10000, NULL, true,
      "Product models an application may have", NULL},
+    {"model", "required", SETTING_BOOL, AT(core.model_is_required), "off", 0, 0, NULL, true,
+     "A manufacturerId and model that a device is registered or modified with must name an installed product model, as a productId always must", NULL},
     {"model", "enforce_enum", SETTING_BOOL, AT(core.model_enforces_enum), "on", 0, 0, NULL, true,
      "Values that a model's enumList does not have are refused", NULL},
 
@@ -230,6 +232,8 @@ const struct setting settings_table[] = {
      "How long a change made at another instance may stay unseen here", NULL},
     {"cache", "applications", SETTING_INT, AT(core.cache_apps), "10000", 1, 10000000, NULL, false,
      "Applications kept in memory", NULL},
+    {"cache", "devices", SETTING_INT, AT(core.cache_devices), "100000", 1, 100000000, NULL, false,
+     "Devices of which application and product model are kept in memory; each has some 300 bytes", NULL},
     {"cache", "models", SETTING_INT, AT(core.cache_models), "1000", 1, 1000000, NULL, false,
      "Product models kept in memory, each about three times as large as its capability files", NULL},
 

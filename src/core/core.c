@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "core/app.h"
+#include "core/device_facts.h"
 #include "core/device_index.h"
 #include "core/model_store.h"
 #include "core/subscription.h"
@@ -22,7 +23,7 @@ struct core *core_new(struct event_base *base, struct redis *redis,
     core->policy = policy;
     core->apps = cache_new((size_t)settings->cache_apps, app_free);
     core->subscriptions = cache_new((size_t)settings->cache_apps, subscriptions_release);
-    core->device_apps = cache_new(RATE_KEYS, free);
+    device_facts_start(core);
     model_store_start(core);
     core->device_index = device_index_new(core);
     core->login_rate = rate_new(0, 1000, RATE_KEYS);
@@ -49,7 +50,7 @@ void core_free(struct core *core)
         return;
     cache_free(core->apps);
     cache_free(core->subscriptions);
-    cache_free(core->device_apps);
+    device_facts_stop(core);
     model_store_stop(core);
     device_index_free(core->device_index);
     rate_free(core->login_rate);

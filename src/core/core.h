@@ -55,13 +55,13 @@ struct core_settings {
     /* [model] */
     int64_t model_package_bytes, model_files, model_unpacked_bytes, model_content_bytes;
     int64_t models_per_app;
-    bool model_enforces_enum;
+    bool model_enforces_enum, model_is_required;
     /* [partition] */
     int64_t lease_ms, heartbeat_ms;
     int64_t partition_count; /* wanted at first start; core.partition_count is what counts */
     /* [cache] */
     int64_t cache_life_ms;  /* how long another instance's change may stay unseen */
-    int64_t cache_apps, cache_models;
+    int64_t cache_apps, cache_models, cache_devices;
 };
 
 struct core {
@@ -74,6 +74,7 @@ struct core {
     struct cache *subscriptions;    /* subscription.c: appId -> its subscriptions */
     struct device_index *device_index; /* writes under way */
     struct cache *device_apps;      /* report.c: device id -> application id */
+    struct cache *device_facts;     /* device_facts.c: device id -> application, model reference */
     struct cache *catalogues;       /* model_store.c: appId -> which models it has */
     struct cache *models;           /* model_store.c: appId/productId -> parsed model */
     struct rate *login_rate, *api_rate, *device_rate, *app_report_rate;

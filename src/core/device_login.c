@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/decimal.h"
+#include "core/device_facts.h"
 #include "core/partition.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
@@ -74,8 +75,7 @@ static void secret_read(enum redis_status status, const redisReply *reply, void 
         login->cb(ERR_DEVICE_AUTH, NULL, login->arg);
         return;
     }
-    report_remember_app(login->core, login->device_id,
-                        redis_reply_str(redis_reply_at(reply, 2)));
+    device_facts_take(login->core, login->device_id, reply, 2);
     login->secret = arena_str(login->arena, secret);
     store_token(login);
 }
@@ -88,9 +88,10 @@ void device_login(struct core *core, struct arena *arena, struct str device_id,
 
     *login = (struct login){.core = core, .arena = arena, .device_id = device_id,
                             .timestamp = timestamp, .password = password, .cb = cb, .arg = arg};
-    redis_command(core->redis, 5,
+    redis_command(core->redis, 5 + DEVICE_REFERENCE_COUNT,
                   (struct str[]){STR("HMGET"),
                                  key_device(&key, partition_of(core, device_id), device_id),
-                                 STR("secret"), STR("mute"), STR("app")},
+                                 STR("secret"), STR("mute"), STR("app"),
+                                 DEVICE_REFERENCE_FIELDS},
                   secret_read, login);
 }

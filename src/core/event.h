@@ -13,7 +13,8 @@
  *   device.updated     {"info":{changed members},"nodeId":text}
  *   device.status      {"info":{"status":text,"statusDetail":text}}
  *   device.deleted     {}
- *   property.reported  {"services":[{"id":text,"data":{...},"time":ms}]}
+ *   property.reported  {"services":[{"id":text,"type":text,"data":{...},"time":ms}]}; type only when
+ *                      the product model has another one than the id
  *   message.reported   {"content":text} or {"base64":text}
  *   model.added, model.updated, model.deleted
  *                      {"deviceType":text,"manufacturerName":text,"manufacturerId":text,"model":text,

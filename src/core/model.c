@@ -116,20 +116,11 @@ static enum model_verdict check_number(const struct model_value *value, const st
 
 /* ---- texts ---- */
 
-static int64_t count_characters(struct str text)
-{
-    int64_t count = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        count += ((unsigned char)text.p[i] & 0xc0) != 0x80; /* not a continuation byte */
-    return count;
-}
-
 static enum model_verdict check_length(const struct model_value *value, const struct json *json)
 {
     if (json->type != JSON_STRING)
         return MODEL_WRONG_TYPE;
-    return value->max_length && count_characters(json->text) > value->max_length ? MODEL_TOO_LONG
+    return value->max_length && (int64_t)str_characters(json->text) > value->max_length ? MODEL_TOO_LONG
                                                                                  : MODEL_GOOD;
 }
 

@@ -44,15 +44,6 @@ static const struct json *member(const struct json *object, const char *key)
     return value && value->type != JSON_NULL ? value : NULL;
 }
 
-static size_t count_characters(struct str text)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        count += ((unsigned char)text.p[i] & 0xc0) != 0x80;
-    return count;
-}
-
 /* A name that is needed; where: what it belongs to, for the complaint. */
 static struct str name(struct parser *p, const struct json *object, const char *where,
                        const char *key)
@@ -62,7 +53,7 @@ static struct str name(struct parser *p, const struct json *object, const char *
     if (!value)
         complain(p, "%s%s is missing", where, key);
     else if (value->type != JSON_STRING || !value->text.len ||
-             count_characters(value->text) > TEXT_MAX || !str_is_printable(value->text))
+             str_characters(value->text) > TEXT_MAX || !str_is_printable(value->text))
         complain(p, "%s%s: 1 to 256 printable characters are needed", where, key);
     return p->problem ? STR("") : arena_str(p->arena, value->text);
 }

@@ -5,8 +5,6 @@
 #include "core/model_private.h"
 #include "store/keys.h"
 
-#include <stdio.h>
-
 void model_store_start(struct core *core)
 {
     core->catalogues =
@@ -142,13 +140,15 @@ static void read_content(struct core *core, struct arena *arena, struct str app_
 /* The parsed model of this version in the cache, or NULL. */
 static struct model *parsed(struct core *core, struct str app_id, const struct model_facts *facts)
 {
-    char key[KEY_ID_MAX + MODEL_PRODUCT_ID_DIGITS + 2];
+    char key[KEY_ID_MAX + 1 + MODEL_PRODUCT_ID_DIGITS];
     struct model *model;
-    int len = snprintf(key, sizeof(key), "%.*s/%.*s", STR_ARG(app_id), STR_ARG(facts->product_id));
 
-    if (len < 0 || (size_t)len >= sizeof(key))
+    if (app_id.len > KEY_ID_MAX)
         return NULL;
-    model = cache_get(core->models, str_n(key, (size_t)len));
+    memcpy(key, app_id.p, app_id.len);
+    key[app_id.len] = '/';
+    memcpy(key + app_id.len + 1, facts->product_id.p, MODEL_PRODUCT_ID_DIGITS);
+    model = cache_get(core->models, str_n(key, app_id.len + 1 + MODEL_PRODUCT_ID_DIGITS));
     return model && str_eq(model->version, facts->version) ? model : NULL;
 }
 

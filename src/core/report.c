@@ -3,31 +3,35 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/decimal.h"
+#include "core/device_facts.h"
 #include "core/event.h"
 #include "core/partition.h"
+#include "core/report_body.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 #include <stdlib.h>
 
-#define SERVICE_ID_MAX 256
-#define DEVICE_APP_LIFE_MS 3600000
-/* Each service of a report is a notification of its own to some subscribers. */
-#define SERVICES_MAX 1000
+/* How often a report is checked again because its device had got another model meanwhile. */
+#define TRIES_MAX 3
+#define UNCHECKED STR("*")
 
 struct report {
     struct core *core;
     struct arena *arena;
     struct str device_id, token_digest, gateway_id;
     const char *kind;
-    struct str payload;
-    struct device_fields shadow; /* fields of the shadow: name and value */
-    bool is_kept;                /* in the history */
+    const struct json *services; /* of properties; NULL: a message */
+    struct str reference;        /* of the model that they were checked against, or UNCHECKED */
+    struct report_body body;
+    bool is_kept; /* in the history */
     bool was_asleep;
+    int tries;
     device_done_cb cb;
     void *arg;
 };
 
 static void send_report(struct report *report);
+static void take_facts(enum error error, const struct device_facts *facts, void *arg);
 
 /* ---- storing ---- */
 
@@ -48,25 +52,17 @@ static void woken(enum error error, void *arg)
         send_report(report);
 }
 
-/* The limit per application needs to know whose device it is before Redis is asked: it is learned
- * with the device's login, or with its first report here. */
-void report_remember_app(struct core *core, struct str device_id, struct str app_id)
-{
-    if (core->settings->app_report_limit > 0 && !cache_get(core->device_apps, device_id))
-        cache_put(core->device_apps, device_id, str_dup(app_id), DEVICE_APP_LIFE_MS);
-}
-
 enum error report_check_rate(struct core *core, struct str device_id)
 {
-    const char *app_id;
+    const struct device_facts *facts;
 
     if (!rate_allows(core->device_rate, device_id))
         return ERR_THROTTLED;
     if (core->settings->app_report_limit == 0)
         return ERR_OK;
-    app_id = cache_get(core->device_apps, device_id);
-    return app_id && !rate_allows(core->app_report_rate, str_of(app_id)) ? ERR_APP_REPORT_RATE
-                                                                         : ERR_OK;
+    facts = device_facts_cached(core, device_id);
+    return facts && !rate_allows(core->app_report_rate, facts->model.app_id) ? ERR_APP_REPORT_RATE
+                                                                             : ERR_OK;
 }
 
 static void reported(enum redis_status status, const redisReply *reply, void *arg)
@@ -76,8 +72,10 @@ static void reported(enum redis_status status, const redisReply *reply, void *ar
     if (status != REDIS_DONE) {
         report->cb(ERR_INTERNAL, report->arg);
     } else if (reply->type == REDIS_REPLY_STRING) {
-        report_remember_app(report->core, report->device_id, redis_reply_str(reply));
+        report_body_count(&report->body);
         report->cb(ERR_OK, report->arg);
+    } else if (redis_reply_is(redis_reply_at(reply, 0), "MODEL") && report->tries < TRIES_MAX) {
+        take_facts(ERR_OK, device_facts_take(report->core, report->device_id, reply, 1), report);
     } else if (redis_reply_is(reply, "ASLEEP") && !report->was_asleep) {
         report->was_asleep = true;
         device_seen(report->core, report->device_id, woken, report);
@@ -92,7 +90,8 @@ static void send_report(struct report *report)
 {
     struct core *core = report->core;
     uint32_t partition = partition_of(core, report->device_id);
-    size_t count = 10 + report->shadow.count * 2, n = 10;
+    const struct device_fields *fields = &report->body.shadow;
+    size_t count = 11 + fields->count * 2, n = 11;
     struct str *args = arena_alloc(report->arena, count * sizeof(*args));
     struct key device, shadow, events, history;
     struct decimal now, most, entries, bytes, age;
@@ -107,13 +106,14 @@ static void send_report(struct report *report)
     args[3] = decimal_str(&most, core->settings->shadow_properties);
     args[4] = str_of(report->kind);
     args[5] = report->device_id;
-    args[6] = report->payload;
+    args[6] = report->body.payload;
     args[7] = decimal_str(&entries, report->is_kept ? core->settings->history_entries : 0);
     args[8] = decimal_str(&bytes, core->settings->history_bytes);
     args[9] = decimal_str(&age, core->settings->history_age_ms);
-    for (size_t i = 0; i < report->shadow.count; i++) {
-        args[n++] = report->shadow.list[i].name;
-        args[n++] = report->shadow.list[i].value;
+    args[10] = report->reference;
+    for (size_t i = 0; i < fields->count; i++) {
+        args[n++] = fields->list[i].name;
+        args[n++] = fields->list[i].value;
     }
     redis_script(core->redis, &script_report, 4, keys, count, args, reported, report);
 }
@@ -145,80 +145,61 @@ static struct report *report_new(struct core *core, struct arena *arena, struct 
 
 /* ---- properties ---- */
 
-/* '/' separates service and property in the shadow's field names, so a service cannot have it. */
-static bool service_is_valid(const struct json *service)
+/* The facts say what the model is, the script whether they are right. */
+static void send_checked(struct report *report, struct str reference, const struct model *model)
 {
-    struct str id = json_get_str(service, "service_id");
-    const struct json *properties = json_get(service, "properties");
-
-    return id.p && id.len >= 1 && id.len <= SERVICE_ID_MAX && str_is_printable(id) &&
-           !memchr(id.p, '/', id.len) && properties && properties->type == JSON_OBJECT;
+    report->tries++;
+    report->reference = arena_str(report->arena, reference);
+    report_body_make(report->arena, report->services, model,
+                     report->core->settings->model_enforces_enum, &report->body);
+    send_report(report);
 }
 
-bool report_services_are_valid(const struct json *services)
+static void take_model(enum error error, struct model *model, void *arg)
 {
-    if (!services || services->type != JSON_ARRAY || services->count == 0 ||
-        services->count > SERVICES_MAX)
-        return false;
-    JSON_FOREACH (service, services) {
-        if (!service_is_valid(service))
-            return false;
-    }
-    return true;
+    struct report *report = arg;
+
+    if (error)
+        report->cb(error, report->arg);
+    else
+        send_checked(report, report->reference, model);
 }
 
-/* A missing or malformed event_time is not an error: the time of arrival counts. */
-static int64_t event_time(const struct json *service, int64_t now_ms)
+/* The facts may leave the cache meanwhile. */
+static void ask_for_model(struct report *report, const struct device_facts *facts)
 {
-    int64_t time_ms;
+    struct arena *arena = report->arena;
+    const struct model_reference reference = {
+        .app_id = arena_str(arena, facts->model.app_id),
+        .manufacturer_id = arena_str(arena, facts->model.manufacturer_id),
+        .name = arena_str(arena, facts->model.name),
+        .device_type = arena_str(arena, facts->model.device_type),
+        .protocol_type = arena_str(arena, facts->model.protocol_type),
+    };
 
-    return clock_parse(json_get_str(service, "event_time"), &time_ms) ? time_ms : now_ms;
+    report->reference = arena_str(arena, facts->reference);
+    model_match(report->core, arena, &reference, take_model, report);
 }
 
-static void add_to_shadow(struct report *report, struct json_writer *w, struct str service_id,
-                          const struct json *properties, int64_t time_ms)
+static void take_facts(enum error error, const struct device_facts *facts, void *arg)
 {
-    struct decimal *time = arena_alloc(report->arena, sizeof(*time));
+    struct report *report = arg;
+    struct model *model;
 
-    JSON_FOREACH (property, properties) {
-        json_writer_reset(w);
-        json_value(w, property);
-        device_fields_add(report->arena, &report->shadow,
-                          arena_printf(report->arena, "r/%.*s/%.*s", STR_ARG(service_id),
-                                       STR_ARG(property->key)),
-                          arena_str(report->arena, json_writer_text(w)));
-    }
-    device_fields_add(report->arena, &report->shadow,
-                      arena_printf(report->arena, "rt/%.*s", STR_ARG(service_id)),
-                      decimal_str(time, time_ms));
+    if (error || !facts)
+        report->cb(error ? error : denied(report), report->arg);
+    else if (model_match_cached(report->core, &facts->model, &model))
+        send_checked(report, facts->reference, model);
+    else
+        ask_for_model(report, facts);
 }
 
-static void read_services(struct report *report, const struct json *services)
+static void learn(struct report *report, const struct device_facts *facts)
 {
-    struct json_writer *event = json_writer_new(), *value = json_writer_new();
-    int64_t now_ms = clock_now_ms();
-
-    json_object(event);
-    json_key(event, "services");
-    json_array(event);
-    JSON_FOREACH (service, services) {
-        struct str id = json_get_str(service, "service_id");
-        const struct json *properties = json_get(service, "properties");
-        int64_t time_ms = event_time(service, now_ms);
-
-        json_object(event);
-        json_member_str(event, "id", id);
-        json_key(event, "data");
-        json_value(event, properties);
-        json_member_i64(event, "time", time_ms);
-        json_object_end(event);
-        add_to_shadow(report, value, id, properties, time_ms);
-    }
-    json_array_end(event);
-    json_object_end(event);
-    report->payload = arena_str(report->arena, json_writer_text(event));
-    json_writer_free(event);
-    json_writer_free(value);
+    if (facts)
+        ask_for_model(report, facts);
+    else
+        device_facts_read(report->core, report->arena, report->device_id, take_facts, report);
 }
 
 struct refusal {
@@ -249,7 +230,9 @@ void report_properties(struct core *core, struct arena *arena, struct str device
                        const struct report_source *source, const struct json *services,
                        device_done_cb cb, void *arg)
 {
+    const struct device_facts *facts;
     struct report *report;
+    struct model *model;
 
     if (!report_services_are_valid(services)) {
         refuse(core, arena, ERR_BAD_REQUEST, cb, arg);
@@ -257,12 +240,29 @@ void report_properties(struct core *core, struct arena *arena, struct str device
     }
     report = report_new(core, arena, device_id, source, cb, arg);
     report->kind = event_kind_name(EVENT_PROPERTY_REPORTED);
+    report->services = services;
     report->is_kept = true;
-    read_services(report, services);
-    send_report(report);
+    facts = device_facts_cached(core, device_id);
+    if (facts && model_match_cached(core, &facts->model, &model))
+        send_checked(report, facts->reference, model);
+    else
+        learn(report, facts);
 }
 
 /* ---- messages ---- */
+
+/* The limit per application needs to know whose device it is; who has no such device is told by the
+ * script. */
+static void send_message(enum error error, const struct device_facts *facts, void *arg)
+{
+    struct report *report = arg;
+
+    (void)facts;
+    if (error)
+        report->cb(error, report->arg);
+    else
+        send_report(report);
+}
 
 void report_message(struct core *core, struct arena *arena, struct str device_id,
                     const struct report_source *source, struct str body, device_done_cb cb,
@@ -282,9 +282,13 @@ void report_message(struct core *core, struct arena *arena, struct str device_id
     }
     json_object_end(w);
     report->kind = event_kind_name(EVENT_MESSAGE_REPORTED);
-    report->payload = arena_str(arena, json_writer_text(w));
+    report->body.payload = arena_str(arena, json_writer_text(w));
+    report->reference = UNCHECKED;
     json_writer_free(w);
-    send_report(report);
+    if (core->settings->app_report_limit > 0 && !device_facts_cached(core, device_id))
+        device_facts_read(core, arena, device_id, send_message, report);
+    else
+        send_report(report);
 }
 
 /* ---- checks without storing ---- */

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "core/core.h"
 #include "core/device.h"
+#include "core/report_body.h"
 
 /* Who speaks: the device itself with its token, or its gateway, whose token was checked before. */
 struct report_source {
@@ -19,13 +20,12 @@ struct report_source {
 
 /* services: the array of a report, [{service_id, properties, event_time}], checked here:
  * ERR_BAD_REQUEST. ERR_TOKEN_INVALID: not this device's token, over, or the device is gone or muted;
- * for a gateway's child ERR_CHILD_UNKNOWN. ERR_BAD_REQUEST also when the shadow would be too large. */
+ * for a gateway's child ERR_CHILD_UNKNOWN. ERR_BAD_REQUEST also when the shadow would be too large.
+ * What the device's product model does not have or allow is left out and counted; when nothing is left,
+ * the device was there all the same, and there is no event. */
 void report_properties(struct core *core, struct arena *arena, struct str device_id,
                        const struct report_source *source, const struct json *services,
                        device_done_cb cb, void *arg);
-
-/* The shape alone, without storing. */
-bool report_services_are_valid(const struct json *services);
 
 void report_message(struct core *core, struct arena *arena, struct str device_id,
                     const struct report_source *source, struct str body, device_done_cb cb,
@@ -33,7 +33,6 @@ void report_message(struct core *core, struct arena *arena, struct str device_id
 
 /* Counts one request of the device: ERR_OK, ERR_THROTTLED, or ERR_APP_REPORT_RATE. */
 enum error report_check_rate(struct core *core, struct str device_id);
-void report_remember_app(struct core *core, struct str device_id, struct str app_id);
 
 /* Is it this device's token? For answers that must not depend on the body. ERR_OK,
  * ERR_TOKEN_INVALID. */

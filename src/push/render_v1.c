@@ -101,13 +101,14 @@ static void service(const struct json *reported, struct json_writer *w)
 {
     char time[CLOCK_COMPACT_SIZE];
     const struct json *data = json_get(reported, "data");
+    struct str type = json_get_str(reported, "type");
     int64_t time_ms = 0;
 
     json_get_i64(reported, "time", &time_ms);
     clock_format_compact(time_ms, time);
     json_object(w);
     json_member_str(w, "serviceId", json_get_str(reported, "id"));
-    json_member_str(w, "serviceType", json_get_str(reported, "id"));
+    json_member_str(w, "serviceType", type.p ? type : json_get_str(reported, "id"));
     json_member_raw(w, "data", data ? data->text : STR("{}"));
     json_member_text(w, "eventTime", time);
     json_object_end(w);

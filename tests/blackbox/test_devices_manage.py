@@ -236,7 +236,7 @@ def test_a_modification_changes_only_what_it_names(application):
     response = device.try_modify(
         name="meter-17b", location="Pump house 2", timezone="Europe/Oslo", mute="FALSE",
         endUser="user", organization="org", region="north", imsi="2", ip="192.0.2.1",
-        productId="p1", isSecure=True, psk="0123456789abcdef",
+        isSecure=True, psk="0123456789abcdef",
         deviceConfig={"dataConfig": {"dataAgingTime": 90}},
         customFields=[{"fieldName": "a", "fieldType": "b", "fieldValue": "c"}],
         tags=[{"tagName": "zone", "tagValue": "north", "tagType": 2}], unknown=1)

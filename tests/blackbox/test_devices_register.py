@@ -58,7 +58,7 @@ def test_code_mode_makes_what_was_not_given(application):
 def test_code_mode_takes_all_members_and_ignores_unknown_ones(application):
     response = try_code(
         application, endUserId="460011234567890", imsi="460011234567890", isSecure=True,
-        productId="p1", customFields=[{"fieldName": "a", "fieldType": "b", "fieldValue": "c"}],
+        customFields=[{"fieldName": "a", "fieldType": "b", "fieldValue": "c"}],
         location="hall", tags=[{"tagName": "zone", "tagValue": "north"}], deviceName="meter",
         groupId="g", account="a", unknown={"deep": [1, None]},
         deviceInfo={"manufacturerId": "ACME01", "manufacturerName": "Acme",

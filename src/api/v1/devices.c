@@ -4,7 +4,7 @@
 #include "api/v1/device_object.h"
 #include "base/crypto.h"
 #include "base/decimal.h"
-#include "core/device.h"
+#include "core/product.h"
 #include "core/group.h"
 
 /* ---- querying ---- */
@@ -207,7 +207,7 @@ static void answer_done(enum error error, void *arg)
 
 static void modify_own(struct call *call)
 {
-    device_modify(v1_core(call), call_arena(call), v1_app_id(call),
+    product_modify(v1_core(call), call_arena(call), v1_app_id(call),
                   call_path_param(call, "deviceId"), call_context(call), answer_done, call);
 }
 

@@ -5,7 +5,7 @@
 #include "api/v1/v1.h"
 
 #include "base/crypto.h"
-#include "core/device.h"
+#include "core/product.h"
 
 #define TEXT_MAX 256
 
@@ -130,7 +130,7 @@ static void register_own(struct call *call)
 {
     struct registering *registering = call_context(call);
 
-    device_register(v1_core(call), call_arena(call), &registering->registration,
+    product_register(v1_core(call), call_arena(call), &registering->registration,
                     answer_registered, registering);
 }
 

@@ -2,15 +2,19 @@
 -- checked in the same step, so that no cache can be behind.
 -- KEYS  1 device   2 shadow   3 event stream   4 history                     {p<N>}
 -- ARGV  1 token digest, or "" when the gateway spoke   2 the gateway's id, or ""   3 now (ms)
---       4 most shadow fields   5 event kind   6 device id   7 payload
+--       4 most shadow fields   5 event kind   6 device id   7 payload, or "": there is no event
 --       8 most entries of the history, 0 = none   9 most bytes of it
---       10 their age (ms), unless the device has one of its own   11.. shadow field value ...
+--       10 their age (ms), unless the device has one of its own
+--       11 reference of the model that this was checked against, "*" = needs none
+--       12.. shadow field value ...
 -- -> the application's id, as a string; or a status: DENIED | ASLEEP (not online yet:
---    device_seen.lua first, nothing stored) | FULL
+--    device_seen.lua first, nothing stored) | FULL; or { MODEL, the application's id, manufacturerId,
+--    model, deviceType, protocolType } when the record names another model, nothing stored
 -- Not repeated by the caller: a device that got no answer sends again by itself.
 local denied = redis.status_reply('DENIED')
 local d = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'status', 'mute', 'token', 'tokenEnd',
-                     'oldToken', 'oldTokenEnd', 'activated', 'dataAging', 'historyAged')
+                     'oldToken', 'oldTokenEnd', 'activated', 'dataAging', 'historyAged',
+                     'manufacturerId', 'model', 'deviceType', 'protocolType')
 if not d[1] or d[4] == 'TRUE' then return denied end
 if ARGV[1] ~= '' then
   local now = tonumber(ARGV[3])
@@ -21,20 +25,31 @@ elseif d[2] ~= ARGV[2] then
   return denied
 end
 if d[3] ~= 'ONLINE' or d[9] ~= '1' then return redis.status_reply('ASLEEP') end
+if ARGV[11] ~= '*' then
+  local maker, model, kind, protocol = d[12] or '', d[13] or '', d[14] or '', d[15] or ''
+  local reference = ''
+  if maker ~= '' and model ~= '' then
+    reference = maker .. '\31' .. model .. '\31' .. kind .. '\31' .. protocol
+  end
+  if reference ~= ARGV[11] then
+    return { redis.status_reply('MODEL'), d[1], maker, model, kind, protocol }
+  end
+end
 
 local most = tonumber(ARGV[4])
-local fields = (#ARGV - 10) / 2
+local fields = (#ARGV - 11) / 2
 local have = fields > 0 and redis.call('HLEN', KEYS[2]) or 0
 if have + fields > most then
-  for i = 11, #ARGV, 2 do
+  for i = 12, #ARGV, 2 do
     have = have + 1 - redis.call('HEXISTS', KEYS[2], ARGV[i])
   end
   if have > most then return redis.status_reply('FULL') end
 end
-for i = 11, #ARGV, 2000 do
+for i = 12, #ARGV, 2000 do
   redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 1999, #ARGV)))
 end
 redis.call('HSET', KEYS[1], 'seen', ARGV[3])
+if ARGV[7] == '' then return d[1] end
 if ARGV[8] ~= '0' then
   local day, now = 86400000, tonumber(ARGV[3])
   local days = tonumber(d[10] or '')

@@ -61,6 +61,7 @@ GROUP_QUOTA = Refusal(200, "100607", "The devGroup has reached the limit.")
 GROUP_TOO_MANY = Refusal(400, "100609", "Too much devices to add.")
 APP_UNKNOWN_200 = APP_UNKNOWN._replace(status=200)
 APP_NOT_AUTHORIZED_200 = APP_NOT_AUTHORIZED._replace(status=200)
+PRODUCT_UNKNOWN = Refusal(403, "600002", "The product not existed.")
 
 CALLBACK_ILLEGAL = Refusal(400, "100222", "The request callbackurl is illegal.")
 ALREADY_SUBSCRIBED = Refusal(409, "100227", "The resource is conflicted.")

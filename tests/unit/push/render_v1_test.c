@@ -369,6 +369,42 @@ static void every_notification_begins_with_its_type(void **state)
 
 #define RENDERED(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
+static void a_service_has_the_type_of_its_model(void **state)
+{
+    (void)state;
+    happens("1 property.reported app1 dev1 gw1 0 {\"services\":[{\"id\":\"Bypass\",\"type\":"
+            "\"Valve\",\"data\":{\"position\":1},\"time\":1566438240000}]}");
+    assert_notification("deviceDataChanged",
+                        "{\"notifyType\":\"deviceDataChanged\",\"deviceId\":\"dev1\",\"gatewayId\":"
+                        "\"gw1\",\"requestId\":null,\"service\":{\"serviceId\":\"Bypass\","
+                        "\"serviceType\":\"Valve\",\"data\":{\"position\":1},\"eventTime\":"
+                        "\"20190822T014400Z\"}}");
+}
+
+static void a_change_of_a_model_has_one_body_for_each_of_its_types(void **state)
+{
+    static const struct {
+        const char *kind, *types[3];
+    } kinds[] = {{"model.added", {"deviceCapabilitiesAdded", "deviceModelAdded"}},
+                 {"model.updated", {"deviceCapabilitiesChanged"}},
+                 {"model.deleted", {"deviceCapabilitiesDeleted", "deviceModelDeleted"}}};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        happens(arena_printf(arena, "1 %s app1 p1 p1 0 {\"deviceType\":\"WaterMeter\","
+                                    "\"manufacturerName\":\"Acme\",\"manufacturerId\":\"ACME01\","
+                                    "\"model\":\"WM200\",\"protocolType\":\"CoAP\"}",
+                             kinds[i].kind));
+        for (const char *const *type = kinds[i].types; *type; type++)
+            assert_notification(
+                *type, arena_printf(arena, "{\"notifyType\":\"%s\",\"appId\":\"app1\",\"deviceType\":"
+                                           "\"WaterMeter\",\"manufacturerName\":\"Acme\","
+                                           "\"manufacturerId\":\"ACME01\",\"model\":\"WM200\","
+                                           "\"protocolType\":\"CoAP\"}",
+                                    *type));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +427,8 @@ int main(void)
         RENDERED(the_node_id_is_sent_always_when_that_is_wanted),
         RENDERED(a_node_id_that_changed_is_sent_in_any_case),
         RENDERED(every_notification_begins_with_its_type),
+        RENDERED(a_service_has_the_type_of_its_model),
+        RENDERED(a_change_of_a_model_has_one_body_for_each_of_its_types),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,6 +61,11 @@ static void keys_of_an_application_have_their_names(void **state)
     assert_key(&key, key_app_group_members(&key, STR("app1")), "{aapp1}:grpmember");
     assert_key(&key, key_app_device_groups(&key, STR("app1")), "{aapp1}:grpof");
     assert_key(&key, key_app_dead_groups(&key, STR("app1")), "{aapp1}:grpdead");
+    assert_key(&key, key_app_models(&key, STR("app1")), "{aapp1}:models");
+    assert_key(&key, key_app_model_references(&key, STR("app1")), "{aapp1}:modelkeys");
+    assert_key(&key, key_app_model_data(&key, STR("app1")), "{aapp1}:modeldata");
+    assert_key(&key, key_app_model_packages(&key, STR("app1")), "{aapp1}:packages");
+    assert_key(&key, key_app_model_events(&key, STR("app1")), "{aapp1}:modelevents");
 }
 
 static void keys_of_the_index_have_their_names(void **state)

@@ -42,6 +42,11 @@
 #define MEMBERS   "{aapp1}:grpmember"
 #define GROUPS_OF "{aapp1}:grpof"
 #define DEAD      "{aapp1}:grpdead"
+#define MODELS    "{aapp1}:models"
+#define MODEL_KEYS "{aapp1}:modelkeys"
+#define MODEL_DATA "{aapp1}:modeldata"
+#define PACKAGES  "{aapp1}:packages"
+#define MODEL_EVENTS "{aapp1}:modelevents"
 #define CODE      "vc:{digest}"
 #define LEASE     "{p7}:own"
 #define EPOCH     "{p7}:epoch"
@@ -1326,6 +1331,94 @@ static void no_token_without_the_secret_or_for_a_muted_device(void **state)
     ANSWER("OK", device_token, KEYS(DEVICE), ARGS("s", "1000", "t", "9000", "1030"));
 }
 
+/* -- product models --------------------------------------------------------------------------- */
+
+static int64_t number_of(const char *command);
+
+#define MODEL_PUT_KEYS                                                                                   \
+    KEYS(APP, MODELS, MODEL_KEYS, MODEL_DATA, PACKAGES, MODEL_EVENTS)
+#define MODEL_PUT_ARGS(id, content, replace, most, revision, now)                                        \
+    ARGS("app1", "m/n", id, "{facts}", content, "zip", replace, most, revision, now, "{}", "60000")
+#define MODEL_DELETE_KEYS       KEYS(MODELS, MODEL_KEYS, MODEL_DATA, PACKAGES, MODEL_EVENTS)
+#define MODEL_DELETE_ARGS(id)   ARGS("app1", "m/n", id, "r3", "300", "{}", "60000")
+#define CATALOGUE(answer, known)                                                                   \
+    ANSWER(answer, model_catalogue, KEYS(MODELS, MODEL_EVENTS), ARGS(known, "60000"))
+#define FIRST_MODEL                                                                                \
+    APP " name=a\n" MODEL_DATA " p1=c1\n" MODEL_KEYS " m/n=p1\n" MODELS                            \
+        " p1=100 100 {facts} revision=r1\n" PACKAGES " p1=zip\n"
+
+static void a_model_is_stored_with_its_event(void **state)
+{
+    (void)state;
+    given("HSET " APP " name a");
+    ANSWER("ADDED p1 r1 1 model.added app1 p1 p1 100 {}", model_put, MODEL_PUT_KEYS,
+           MODEL_PUT_ARGS("p1", "c1", "", "1", "r1", "100"));
+    REFUSED("EXISTS p1", model_put, MODEL_PUT_KEYS, MODEL_PUT_ARGS("p2", "c2", "", "1", "r2", "200"));
+    assert_int_equal(number_of("ZCARD " MODEL_EVENTS), 1);
+    given("DEL " MODEL_EVENTS);
+    assert_state(FIRST_MODEL);
+}
+
+static void a_replaced_model_keeps_its_id_and_the_time_of_its_creation(void **state)
+{
+    (void)state;
+    given("HSET " APP " name a");
+    ANSWER("ADDED p1 r1 1 model.added app1 p1 p1 100 {}", model_put, MODEL_PUT_KEYS,
+           MODEL_PUT_ARGS("p1", "c1", "replace", "1", "r1", "100"));
+    ANSWER("UPDATED p1 r2 1 model.updated app1 p1 p1 200 {}", model_put, MODEL_PUT_KEYS,
+           MODEL_PUT_ARGS("p2", "c2", "replace", "1", "r2", "200"));
+    given("DEL " MODEL_EVENTS);
+    assert_state(APP " name=a\n" MODEL_DATA " p1=c2\n" MODEL_KEYS " m/n=p1\n" MODELS
+                     " p1=100 200 {facts} revision=r2\n" PACKAGES " p1=zip\n");
+}
+
+static void a_model_needs_an_application_and_room(void **state)
+{
+    (void)state;
+    REFUSED("GONE", model_put, MODEL_PUT_KEYS, MODEL_PUT_ARGS("p1", "c1", "", "9", "r1", "100"));
+    given("HSET " APP " name a");
+    given("HSET " MODEL_KEYS " other p0");
+    REFUSED("FULL", model_put, MODEL_PUT_KEYS, MODEL_PUT_ARGS("p1", "c1", "replace", "1", "r1", "100"));
+}
+
+static void a_model_is_deleted_with_its_event(void **state)
+{
+    (void)state;
+    given("HSET " APP " name a");
+    ANSWER("ADDED p1 r1 1 model.added app1 p1 p1 100 {}", model_put, MODEL_PUT_KEYS,
+           MODEL_PUT_ARGS("p1", "c1", "", "1", "r1", "100"));
+    given("DEL " MODEL_EVENTS);
+    REFUSED("NONE", model_delete, MODEL_DELETE_KEYS, MODEL_DELETE_ARGS("p2"));
+    ANSWER("OK r3 1 model.deleted app1 p1 p1 300 {}", model_delete, MODEL_DELETE_KEYS, MODEL_DELETE_ARGS("p1"));
+    SECOND_ANSWER("NONE", model_delete, MODEL_DELETE_KEYS, MODEL_DELETE_ARGS("p1"));
+    given("DEL " MODEL_EVENTS);
+    assert_state(APP " name=a\n" MODELS " revision=r3\n");
+}
+
+static void a_catalogue_is_read_when_it_is_another_one(void **state)
+{
+    (void)state;
+    CATALOGUE("READ none ", "");
+    CATALOGUE("SAME none ", "none");
+    given("HSET " MODELS " p1 one revision r1");
+    CATALOGUE("READ r1  p1 one", "");
+    CATALOGUE("SAME r1 ", "r1");
+    CATALOGUE("READ r1  p1 one", "r0");
+}
+
+/* The clock is Redis' own. */
+static void a_catalogues_reader_gets_the_events_that_were_left(void **state)
+{
+    (void)state;
+    given("HSET " MODELS " revision r1");
+    given("ZADD " MODEL_EVENTS " 1 left 99999999999999 fresh");
+    CATALOGUE("SAME r1 left", "r1");
+    CATALOGUE("SAME r1 ", "r1"); /* not to the next one too */
+    assert_int_equal(number_of("ZCARD " MODEL_EVENTS), 2);
+    given("ZADD " MODEL_EVENTS " 1 left"); /* it was not appended: a minute has passed */
+    CATALOGUE("SAME r1 left", "r1");
+}
+
 /* -- reports ---------------------------------------------------------------------------------- */
 
 static void assert_expires_within(const char *key, int64_t from_ms, int64_t to_ms);
@@ -1333,10 +1426,11 @@ static void assert_expires_within(const char *key, int64_t from_ms, int64_t to_m
 #define REPORT_KEYS KEYS(DEVICE, SHADOW, EVENTS, HISTORY)
 #define REPORT_ARGS(digest, gateway, now, most, ...)                                               \
     ARGS(digest, gateway, now, most, "property.reported", "dev1", "{\"services\":[]}", "0", "1000",  \
-         "1000", __VA_ARGS__)
+         "1000", "", __VA_ARGS__)
 /* entries, bytes and age of the history */
 #define KEPT_REPORT_ARGS(now, payload, entries, bytes, age)                                        \
-    ARGS("t1", "", now, "10", "property.reported", "dev1", payload, entries, bytes, age, "r/a/x", "1")
+    ARGS("t1", "", now, "10", "property.reported", "dev1", payload, entries, bytes, age, "*",  \
+         "r/a/x", "1")
 
 static void given_a_device_that_reports(void)
 {
@@ -1363,7 +1457,7 @@ static void a_report_may_have_no_shadow_fields(void **state)
     given_a_device_that_reports();
     ANSWER("app1", report, REPORT_KEYS,
            ARGS("t1", "", "1000", "0", "message.reported", "dev1", "{\"content\":\"a b\"}", "0",
-                "1000", "1000"));
+                "1000", "1000", "*"));
     assert_state(DEVICE " activated=1 app=app1 gateway=gw1 oldToken=t0 oldTokenEnd=1500 seen=1000 "
                         "status=ONLINE token=t1 tokenEnd=2000\n" EVENTS
                         "\n  e 1 message.reported app1 dev1 gw1 1000 {\"content\":\"a b\"}\n");
@@ -1510,11 +1604,41 @@ static void a_device_says_how_many_days_its_history_is_kept(void **state)
     assert_int_equal(number_of("XLEN " HISTORY), 3);
 }
 
+#define MODEL_REPORT_ARGS(payload, reference)                                                      \
+    ARGS("t1", "", "1000", "10", "property.reported", "dev1", payload, "0", "1000", "1000",        \
+         reference)
+
+static void a_report_is_checked_against_the_model_that_the_record_names(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    REFUSED("+MODEL app1    ", report, REPORT_KEYS, MODEL_REPORT_ARGS("{}", "m\x1fn\x1f\x1f"));
+    ANSWER("app1", report, REPORT_KEYS, MODEL_REPORT_ARGS("{}", ""));
+    given("HSET " DEVICE " manufacturerId m");
+    ANSWER("app1", report, REPORT_KEYS, MODEL_REPORT_ARGS("{}", "")); /* half is none */
+    given("HSET " DEVICE " model n deviceType t");
+    REFUSED("+MODEL app1 m n t ", report, REPORT_KEYS, MODEL_REPORT_ARGS("{}", ""));
+    REFUSED("+MODEL app1 m n t ", report, REPORT_KEYS,
+            MODEL_REPORT_ARGS("{}", "m\x1fn\x1f\x1f"));
+    ANSWER("app1", report, REPORT_KEYS, MODEL_REPORT_ARGS("{}", "m\x1fn\x1ft\x1f"));
+    ANSWER("app1", report, REPORT_KEYS, MODEL_REPORT_ARGS("{}", "*"));
+}
+
+static void a_report_of_which_nothing_is_left_was_there_all_the_same(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    ANSWER("app1", report, REPORT_KEYS,
+           ARGS("t1", "", "1000", "10", "property.reported", "dev1", "", "5", "1000", "60000", ""));
+    assert_state(DEVICE " activated=1 app=app1 gateway=gw1 oldToken=t0 oldTokenEnd=1500 seen=1000 "
+                        "status=ONLINE token=t1 tokenEnd=2000\n");
+}
+
 /* More than one HSET takes at a time. */
 static void a_report_of_thousands_of_fields_is_stored_whole(void **state)
 {
-    const char *args[10 + 2 * 2500 + 1] = {"t1",   "",   "1000", "5000", "property.reported",
-                                           "dev1", "{}", "0",    "1000", "1000"};
+    const char *args[11 + 2 * 2500 + 1] = {"t1",   "",   "1000", "5000", "property.reported",
+                                           "dev1", "{}", "0",    "1000", "1000", ""};
     char fields[2500][12];
     redisReply *reply;
 
@@ -1522,8 +1646,8 @@ static void a_report_of_thousands_of_fields_is_stored_whole(void **state)
     given_a_device_that_reports();
     for (int i = 0; i < 2500; i++) {
         snprintf(fields[i], sizeof(fields[i]), "f%d", i);
-        args[10 + 2 * i] = fields[i];
-        args[11 + 2 * i] = fields[i] + 1;
+        args[11 + 2 * i] = fields[i];
+        args[12 + 2 * i] = fields[i] + 1;
     }
     ANSWER("app1", report, REPORT_KEYS, args);
     reply = redisCommand(admin, "HLEN " SHADOW);
@@ -1949,6 +2073,12 @@ int main(void)
         EMPTY(the_previous_token_works_a_little_longer),
         EMPTY(the_previous_token_does_not_work_beyond_its_own_end),
         EMPTY(no_token_without_the_secret_or_for_a_muted_device),
+        EMPTY(a_model_is_stored_with_its_event),
+        EMPTY(a_replaced_model_keeps_its_id_and_the_time_of_its_creation),
+        EMPTY(a_model_needs_an_application_and_room),
+        EMPTY(a_model_is_deleted_with_its_event),
+        EMPTY(a_catalogue_is_read_when_it_is_another_one),
+        EMPTY(a_catalogues_reader_gets_the_events_that_were_left),
         EMPTY(a_report_is_stored_and_queued),
         EMPTY(a_report_may_have_no_shadow_fields),
         EMPTY(the_current_and_the_previous_token_report_until_their_ends),
@@ -1958,6 +2088,8 @@ int main(void)
         EMPTY(a_report_of_a_device_that_is_not_online_and_bound_is_not_stored),
         EMPTY(a_shadow_takes_no_more_fields_than_the_limit),
         EMPTY(a_report_of_thousands_of_fields_is_stored_whole),
+        EMPTY(a_report_is_checked_against_the_model_that_the_record_names),
+        EMPTY(a_report_of_which_nothing_is_left_was_there_all_the_same),
         EMPTY(a_report_is_kept_in_the_history),
         EMPTY(a_history_is_cut_by_number_and_by_bytes),
         EMPTY(a_history_is_cut_by_age_once_a_day),
