@@ -124,8 +124,7 @@ def test_a_subscription_that_ended_at_one_ends_at_all(cluster, receiver):
 
 @pytest.fixture
 def behind_haproxy(cluster, authority, workdir):
-    if not haproxy.PROGRAM:
-        pytest.skip("haproxy is not installed (scripts/deps --test installs it)")
+    haproxy.is_needed()
     instances = cluster(2, **haproxy.SETTINGS)
     entrance = HAProxy(workdir, authority.issue("haproxy"), authority.client_context(),
                        instances.members).start()
@@ -200,8 +199,7 @@ def is_alive(pid):
 
 
 def test_the_demo_of_a_cluster_shows_what_it_says_and_ends_what_it_started(workdir):
-    if not haproxy.PROGRAM:
-        pytest.skip("haproxy is not installed (scripts/deps --test installs it)")
+    haproxy.is_needed()
     environment = clean_environment(IOTPUSH_BUILD=str(BUILD), IOTPUSH_PARTITION_LEASE="1s",
                                     IOTPUSH_PARTITION_HEARTBEAT="100ms")
 
@@ -225,8 +223,7 @@ def test_the_demo_of_a_cluster_shows_what_it_says_and_ends_what_it_started(workd
 
 
 def test_the_example_for_haproxy_is_valid(authority, workdir):
-    if not haproxy.PROGRAM:
-        pytest.skip("haproxy is not installed (scripts/deps --test installs it)")
+    haproxy.is_needed()
     certificate = authority.issue("example")
     (workdir / "iotpush.pem").write_text(open(certificate.file).read() + open(certificate.key).read())
     (workdir / "haproxy.cfg").write_text(haproxy.without_root(haproxy.EXAMPLE.read_text()).replace(
