@@ -502,6 +502,7 @@ other_tests = \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_parking.py \
     tests/blackbox/test_receiver_samples.py \
+    tests/blackbox/test_scripts_bench.py \
     tests/blackbox/test_services.py \
     tests/blackbox/test_signing.py \
     tests/blackbox/test_subscriptions.py \

@@ -1,7 +1,10 @@
 """iotpush-bench: the receiver, and what it measures of a server."""
 
 import json
+import os
+import pty
 import re
+import select
 import signal
 import ssl
 import subprocess
@@ -248,6 +251,77 @@ def test_push_shows_a_table_to_people(own_platform):
     assert result.returncode == 0 and result.stderr == ""
     assert re.search(r"^  lost +0$", result.stdout, re.M)
     assert re.search(r"^  report to callback +p50 [0-9.]+  p95 .* ms$", result.stdout, re.M)
+
+
+class Terminal:
+    """What a program writes to a terminal that is its standard error."""
+
+    def __init__(self):
+        self.master, self.slave = pty.openpty()
+        self.text = ""
+
+    def started(self):
+        os.close(self.slave)
+
+    def read_until(self, pattern):
+        """None: to the end."""
+        while not pattern or not re.search(pattern, self.text):
+            assert select.select([self.master], [], [], 60)[0], self.text
+            try:
+                data = os.read(self.master, 4096)
+            except OSError:  # nobody has it open any more
+                data = b""
+            if not data:
+                assert not pattern, self.text
+                return
+            self.text += data.decode()
+
+    def close(self):
+        os.close(self.master)
+
+
+@pytest.fixture
+def terminal():
+    mine = Terminal()
+    yield mine
+    mine.close()
+
+
+def run_at(terminal, *arguments):
+    process = subprocess.Popen([str(BENCH), *map(str, arguments)], stdout=subprocess.PIPE,
+                               stderr=terminal.slave, text=True, env=clean_environment())
+    terminal.started()
+    return process
+
+
+CLEARED = r"\r\x1b\[K"
+
+
+def test_at_a_terminal_a_line_shows_how_a_run_goes_and_is_gone_at_its_end(own_platform, terminal):
+    process = run_at(terminal, "push", "--socket", own_platform.admin_socket, "--devices", 3, "--rate",
+                     100, "--duration", "3s")
+    terminal.read_until(CLEARED + r"registering devices: \d+ of 3")
+    terminal.read_until(CLEARED + r"[1-9]\d* reports \([1-9]\d* /s\), [1-9]\d* callbacks "
+                        r"\(\d+ /s\), \d+ on their way, p99 [\d.]+ ms")
+    terminal.read_until(None)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert re.search(CLEARED + "$", terminal.text)
+    assert "\n" not in terminal.text and "\x1b" not in out
+    assert re.search(r"^  lost +0$", out, re.M)
+
+
+def test_at_a_terminal_the_receiver_shows_what_comes(terminal):
+    process = run_at(terminal, "sink", "--listen", "127.0.0.1:0", "--json")
+    terminal.read_until(r"listening at port (\d+)\r\n")
+    port = re.search(r"port (\d+)", terminal.text)[1]
+    for _ in range(3):
+        assert request(f"127.0.0.1:{port}", "POST", "/callback", "{}").status == 200
+    terminal.read_until(CLEARED + r"3 requests, \d+ /s, \d+ connections, 0 failures given, 0 duplicates")
+    process.send_signal(signal.SIGTERM)
+    terminal.read_until(None)
+    out, _ = process.communicate(timeout=20)
+    assert re.search(CLEARED + "$", terminal.text) and json.loads(out)["requests"] == 3
 
 
 @pytest.mark.parametrize("expectation, word", [

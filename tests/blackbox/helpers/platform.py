@@ -16,7 +16,8 @@ from . import http
 from .nouns import Application
 from .waiting import wait_until
 
-BUILD = Path(os.environ.get("IOTPUSH_BUILD") or Path(__file__).resolve().parents[3] / "build")
+ROOT = Path(__file__).resolve().parents[3]
+BUILD = Path(os.environ.get("IOTPUSH_BUILD") or ROOT / "build")
 DAEMON = BUILD / "iotpushd"
 CTL = BUILD / "iotpushctl"
 BENCH = BUILD / "iotpush-bench"
