@@ -1,6 +1,8 @@
 #include "push/breaker.h"
 
 #define MAX_PARALLEL (1 << 20)
+#define TOKEN        1000 /* of one delivery */
+#define BURST        20   /* a bucket holds this part of a second's rate, and one at least */
 
 const char *breaker_state_name(enum breaker_state state)
 {
@@ -14,12 +16,38 @@ void breaker_init(struct breaker *breaker)
     *breaker = (struct breaker){.state = BREAKER_UP};
 }
 
-static bool is_drain_second_full(const struct breaker *breaker,
-                                 const struct push_settings *settings, int64_t now_ms)
+/* A bucket of `size` deliveries that gets `rate` of them a second. Both together are the most that goes
+ * out within any second, so they share what is allowed. */
+struct bucket {
+    int64_t size, rate;
+};
+
+static struct bucket drain_bucket(const struct breaker *breaker,
+                                  const struct push_settings *settings)
 {
     int64_t rate = settings->drain_rate / (breaker->instances ? breaker->instances : 1);
+    int64_t size = rate / BURST;
 
-    return now_ms - breaker->drain_window_ms < 1000 && breaker->drain_sent >= (rate ? rate : 1);
+    if (rate < 1)
+        rate = 1;
+    if (size < 1)
+        size = 1;
+    return (struct bucket){size, rate - (size - 1)};
+}
+
+static int64_t drain_tokens(const struct breaker *breaker, struct bucket bucket, int64_t now_ms)
+{
+    int64_t elapsed_ms = now_ms - breaker->drain_filled_ms;
+    int64_t tokens =
+        breaker->drain_tokens + (elapsed_ms < 1000 ? elapsed_ms : 1000) * bucket.rate;
+
+    return tokens < bucket.size * TOKEN ? tokens : bucket.size * TOKEN;
+}
+
+static bool is_drain_rate_used_up(const struct breaker *breaker,
+                                  const struct push_settings *settings, int64_t now_ms)
+{
+    return drain_tokens(breaker, drain_bucket(breaker, settings), now_ms) < TOKEN;
 }
 
 bool breaker_allows(const struct breaker *breaker, const struct push_settings *settings,
@@ -32,7 +60,7 @@ bool breaker_allows(const struct breaker *breaker, const struct push_settings *s
         return now_ms >= breaker->next_probe_ms;
     case BREAKER_DRAIN:
         return in_flight < breaker->drain_parallel &&
-               !is_drain_second_full(breaker, settings, now_ms);
+               !is_drain_rate_used_up(breaker, settings, now_ms);
     default:
         return false;
     }
@@ -43,21 +71,23 @@ int64_t breaker_next_ms(const struct breaker *breaker, const struct push_setting
 {
     if (breaker->state == BREAKER_DOWN)
         return breaker->next_probe_ms;
-    if (breaker->state == BREAKER_DRAIN && is_drain_second_full(breaker, settings, now_ms))
-        return breaker->drain_window_ms + 1000;
+    if (breaker->state == BREAKER_DRAIN && is_drain_rate_used_up(breaker, settings, now_ms)) {
+        struct bucket bucket = drain_bucket(breaker, settings);
+        int64_t missing = TOKEN - drain_tokens(breaker, bucket, now_ms);
+
+        return now_ms + (missing + bucket.rate - 1) / bucket.rate;
+    }
     return 0;
 }
 
-void breaker_sent(struct breaker *breaker, int64_t now_ms)
+void breaker_sent(struct breaker *breaker, const struct push_settings *settings, int64_t now_ms)
 {
     if (breaker->state == BREAKER_DOWN) {
         breaker->state = BREAKER_PROBE;
     } else if (breaker->state == BREAKER_DRAIN) {
-        if (now_ms - breaker->drain_window_ms >= 1000) {
-            breaker->drain_window_ms = now_ms;
-            breaker->drain_sent = 0;
-        }
-        breaker->drain_sent++;
+        breaker->drain_tokens =
+            drain_tokens(breaker, drain_bucket(breaker, settings), now_ms) - TOKEN;
+        breaker->drain_filled_ms = now_ms;
     }
 }
 
@@ -83,8 +113,8 @@ static void start_drain(struct breaker *breaker)
 {
     breaker->state = BREAKER_DRAIN;
     breaker->drain_parallel = 1;
-    breaker->drain_window_ms = 0;
-    breaker->drain_sent = 0;
+    breaker->drain_tokens = TOKEN;
+    breaker->drain_filled_ms = 0;
 }
 
 void breaker_succeeded(struct breaker *breaker, bool nothing_waits)

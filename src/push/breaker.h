@@ -5,7 +5,7 @@
  *     DOWN    sends nothing; every probe_interval, when something waits -> PROBE
  *     PROBE   exactly one attempt; success -> DRAIN, anything else -> DOWN
  *     DRAIN   sends what waited, slowly at first (one at a time, doubling with each success, at most
- *             drain_rate a second); drain_fail_limit failures in a row -> DOWN; all sent -> UP
+ *             drain_rate within any second); drain_fail_limit failures in a row -> DOWN; all sent -> UP
  *
  * Pure logic: the time is handed in (monotonic, in ms), the owner does the sending.
  */
@@ -21,7 +21,7 @@ struct breaker {
     int64_t fails, last_fail_ms;
     int64_t down_since_ms, next_probe_ms;
     int64_t drain_fails, drain_parallel;
-    int64_t drain_window_ms, drain_sent; /* the second that is being filled, and how far */
+    int64_t drain_tokens, drain_filled_ms; /* thousandths of a delivery, and as of when */
     int64_t instances; /* that share the drain rate; 0 = 1 */
 };
 
@@ -37,7 +37,7 @@ int64_t breaker_next_ms(const struct breaker *breaker, const struct push_setting
                         int64_t now_ms);
 
 /* One is being sent: DOWN becomes PROBE, DRAIN counts it. */
-void breaker_sent(struct breaker *breaker, int64_t now_ms);
+void breaker_sent(struct breaker *breaker, const struct push_settings *settings, int64_t now_ms);
 
 void breaker_succeeded(struct breaker *breaker, bool nothing_waits);
 /* A failure that counts. */

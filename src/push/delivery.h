@@ -68,6 +68,7 @@ struct push_event {
     bool is_begun;     /* one of its deliveries ended, or is in a park by itself */
     bool is_waiting;   /* for its application's subscriptions: stands in push_app.waiting */
     bool is_forgotten; /* left its stream's memory: nothing is acknowledged for it */
+    bool is_given_up;  /* out of a park, without having been tried again */
     TAILQ_ENTRY(push_event) link; /* waits for subscriptions, or for its acknowledgement */
     UT_hash_handle hh;            /* in the stream's table, by id */
     char text[];                  /* what ids and facts point into */
@@ -156,6 +157,8 @@ struct target {
     size_t unparking_count; /* entries that these reads may bring into memory */
     size_t unparked_count;  /* deliveries in memory that come from a park of this target */
     int64_t parked_bytes, parked_entries; /* in Redis, of all its parks */
+    int64_t given_up_bytes; /* of these, what is dropped and not deleted yet */
+    bool is_trimming;       /* the oldest are being read, to be dropped */
 
     struct latency latency; /* from an event's storing to its 2xx */
     uint64_t delivered, dropped;
@@ -304,10 +307,12 @@ void dispatch_one(struct push_app *app, struct push_event *event,
                   const struct delivery_facts *which);
 struct push_app *push_app_get(struct push *push, struct str id);
 void push_app_read(struct push_app *app); /* its subscriptions and breakers, unless under way */
+bool push_app_may_use(const struct push_app *app, struct str url); /* as far as is known */
 void push_app_leave(struct push_app *app); /* forgotten when nobody needs it */
 
 /* lane.c */
-void lane_add(struct push_app *app, struct target *target, struct push_event *event,
+/* false: the device's id is longer than any that was made. */
+bool lane_add(struct push_app *app, struct target *target, struct push_event *event,
               struct body *body, const struct delivery_facts *which);
 /* The head was delivered or given up: the next one may go. Frees an empty lane. */
 void lane_advance(struct lane *lane);
@@ -322,6 +327,7 @@ void lane_park(struct lane *lane);
 
 /* target.c: a callback URL, and what may be sent to it */
 struct target *target_get(struct push *push, struct str app_id, struct str url);
+struct target *target_find(const struct push *push, struct str app_id, struct str url); /* or NULL */
 void target_attach(struct target *target, struct delivery *delivery);
 void target_detach(struct target *target, struct delivery *delivery);
 void target_wake(struct target *target); /* something may be sendable, or unparked */
@@ -390,6 +396,8 @@ void share_probe_now(struct target *target); /* an invalid one, whatever its tim
 /* Reads those of an application; cb when it is done, also when it went wrong. */
 void share_read(struct push_app *app, void (*cb)(bool is_read, struct push_app *app));
 void share_apply(struct target *target); /* a target just made: its state as last read */
+/* Of URLs that no subscription leads to any more, and that nobody here knows. */
+void share_forget_unused(struct push_app *app);
 void share_free(struct shared_breakers *breakers);
 
 /* push.c */

@@ -69,9 +69,11 @@ static bool prepare(struct dispatch *dispatch)
         .has_old_status_set = event->push->core->settings->has_old_status_set,
         .sends_node_id = event->push->settings->sends_node_id,
     };
-    if (!dispatch->rendering.payload)
+    if (!dispatch->rendering.payload) {
         log_error("push", "event=%.*s state=dropped reason=unreadable",
                   STR_ARG(event->origin_id));
+        metric_add(M_DROPPED, 1, "unreadable", NULL, NULL);
+    }
     return dispatch->rendering.payload != NULL;
 }
 
@@ -92,7 +94,14 @@ static void dispatch_to(struct dispatch *dispatch, const struct subscription *su
     }
     if (!*body)
         *body = render(dispatch, type, which->part);
-    lane_add(app, target, event, *body, which);
+    if (!lane_add(app, target, event, *body, which))
+        metric_add(M_DROPPED, 1, "unreadable", NULL, NULL); /* no id is as long as that */
+}
+
+static void body_leave(struct body *body)
+{
+    if (body && body->references == 0)
+        free(body);
 }
 
 static void dispatch_part(struct dispatch *dispatch, const struct notification_type *type,
@@ -109,6 +118,7 @@ static void dispatch_part(struct dispatch *dispatch, const struct notification_t
         if (str_eq(subscription->type, str_of(type->name)))
             dispatch_to(dispatch, subscription, type, &which, &body);
     }
+    body_leave(body);
 }
 
 static bool is_wanted(const struct subscriptions *subscriptions, const char *type)
@@ -154,6 +164,7 @@ static void dispatch_only(struct dispatch *dispatch, const struct delivery_facts
         metric_add(M_DROPPED, 1, "unsubscribed", NULL, NULL);
     else if (prepare(dispatch) && which->part < type->parts(&dispatch->rendering))
         dispatch_to(dispatch, subscription, type, which, &body);
+    body_leave(body);
 }
 
 static struct dispatch *dispatch_begin(struct push_app *app, struct push_event *event)
@@ -211,6 +222,17 @@ static void app_free(struct push_app *app)
     if (app->again)
         event_free(app->again);
     free(app);
+}
+
+bool push_app_may_use(const struct push_app *app, struct str url)
+{
+    const struct subscriptions *subscriptions = app->subscriptions;
+
+    for (size_t i = 0; subscriptions && i < subscriptions->count; i++) {
+        if (str_eq(subscriptions->list[i].url, url))
+            return true;
+    }
+    return subscriptions == NULL;
 }
 
 void push_app_leave(struct push_app *app)
@@ -306,6 +328,7 @@ static void breakers_came(bool is_read, struct push_app *app)
     take_subscriptions(app, app->fresh);
     subscriptions_release(app->fresh);
     app->fresh = NULL;
+    share_forget_unused(app);
     while ((event = TAILQ_FIRST(&app->waiting))) {
         TAILQ_REMOVE(&app->waiting, event, link);
         event->is_waiting = false;

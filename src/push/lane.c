@@ -66,7 +66,7 @@ void lane_make_ready(struct lane *lane, bool first)
     target_wake(lane->target);
 }
 
-void lane_add(struct push_app *app, struct target *target, struct push_event *event,
+bool lane_add(struct push_app *app, struct target *target, struct push_event *event,
               struct body *body, const struct delivery_facts *which)
 {
     char key[LANE_KEY_MAX];
@@ -76,7 +76,7 @@ void lane_add(struct push_app *app, struct target *target, struct push_event *ev
 
     key_len = make_key(app->push, event, which, key);
     if (!key_len)
-        return;
+        return false;
     HASH_FIND(hh, app->push->lanes, key, key_len, lane);
     if (!lane)
         lane = lane_new(app, key, key_len, which->subscription_id.len);
@@ -96,6 +96,7 @@ void lane_add(struct push_app *app, struct target *target, struct push_event *ev
     target_attach(lane->target, delivery);
     if (lane->state == LANE_EMPTY)
         lane_make_ready(lane, false);
+    return true;
 }
 
 /* What is ready, unless nothing may be sent: then it is parked. */

@@ -76,6 +76,8 @@ void target_drop(struct delivery *delivery, const char *reason)
 void target_drop_parked(struct target *target, struct push_event *event, const char *reason)
 {
     count_drop(target, event, &event->only, reason);
+    event->is_given_up = true;
+    target->given_up_bytes += (int64_t)event->bytes;
     event_done(event);
 }
 

@@ -18,7 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FIELDS 5 /* of breakers_read.lua, per URL */
+#define FIELDS     5   /* of breakers_read.lua, per URL */
+#define FORGET_MAX 100 /* per reading; the rest comes with the next ones */
 
 struct shared_breaker {
     char *url, *reason;
@@ -179,6 +180,26 @@ void share_read(struct push_app *app, void (*cb)(bool is_read, struct push_app *
     redis_script(app->push->core->redis, &script_breakers_read, 1,
                  (struct str[]){key_app_breakers(&key, str_of(app->id))}, 0, NULL, breakers_came,
                  reading);
+}
+
+/* A URL that was unsubscribed or changed while it was invalid: whoever had it in memory may have been
+ * stopped since, so everybody who comes by clears up. */
+void share_forget_unused(struct push_app *app)
+{
+    const struct shared_breakers *breakers = app->breakers;
+    struct str words[2 + FORGET_MAX] = {STR("HDEL")};
+    size_t count = 0;
+    struct key key;
+
+    for (size_t i = 0; i < breakers->count && count < FORGET_MAX; i++) {
+        struct str url = str_of(breakers->list[i].url);
+
+        if (!push_app_may_use(app, url) && !target_find(app->push, str_of(app->id), url))
+            words[2 + count++] = url;
+    }
+    words[1] = key_app_breakers(&key, str_of(app->id));
+    if (count > 0)
+        redis_command(app->push->core->redis, 2 + count, words, NULL, NULL);
 }
 
 /* ---- who probes ---- */

@@ -64,6 +64,7 @@ struct push_event *stream_remember(struct stream *stream, const struct entry_fac
     log_error("push", "event=%u-%.*s state=dropped reason=unreadable", stream->partition->number,
               STR_ARG(event->origin_id));
     metric_inc(M_EVENTS_MALFORMED);
+    metric_add(M_DROPPED, 1, "unreadable", NULL, NULL);
     event_done(event);
     return NULL;
 }
@@ -81,6 +82,8 @@ void event_free_memory(struct push_event *event)
     if (!event->is_forgotten) /* it left the table then */
         HASH_DEL(event->stream->events, event);
     event->stream->held--;
+    if (event->is_given_up)
+        event->stream->park->target->given_up_bytes -= (int64_t)event->bytes;
     event->push->event_count--;
     event->push->event_bytes -= event->bytes;
     reader_room_grew(event->push->reader);

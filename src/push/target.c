@@ -26,13 +26,7 @@ static void wake_up(evutil_socket_t fd, short what, void *arg)
 
 static bool leads_nowhere(const struct target *target)
 {
-    const struct subscriptions *subscriptions = target->app->subscriptions;
-
-    for (size_t i = 0; subscriptions && i < subscriptions->count; i++) {
-        if (str_eq(subscriptions->list[i].url, str_of(target->url)))
-            return false;
-    }
-    return subscriptions != NULL;
+    return !push_app_may_use(target->app, str_of(target->url));
 }
 
 static void name_target(struct target *target, struct str key)
@@ -72,20 +66,35 @@ static struct target *target_new(struct push *push, struct str key, struct str a
     return target;
 }
 
-struct target *target_get(struct push *push, struct str app_id, struct str url)
+/* Both were bounded when they were stored. */
+static struct str write_key(char key[TARGET_KEY_MAX], struct str app_id, struct str url)
 {
-    char key[TARGET_KEY_MAX];
-    size_t key_len = app_id.len + 1 + url.len;
-    struct target *target;
-
-    /* Both were bounded when they were stored. */
-    if (key_len > sizeof(key))
-        url.len = sizeof(key) - app_id.len - 1, key_len = sizeof(key);
+    if (app_id.len + 1 + url.len > TARGET_KEY_MAX)
+        url.len = TARGET_KEY_MAX - app_id.len - 1;
     memcpy(key, app_id.p, app_id.len);
     key[app_id.len] = ' ';
     memcpy(key + app_id.len + 1, url.p, url.len);
-    HASH_FIND(hh, push->targets, key, key_len, target);
-    return target ? target : target_new(push, str_n(key, key_len), str_n(key, app_id.len));
+    return str_n(key, app_id.len + 1 + url.len);
+}
+
+struct target *target_find(const struct push *push, struct str app_id, struct str url)
+{
+    char buffer[TARGET_KEY_MAX];
+    struct str key = write_key(buffer, app_id, url);
+    struct target *target;
+
+    HASH_FIND(hh, push->targets, key.p, key.len, target);
+    return target;
+}
+
+struct target *target_get(struct push *push, struct str app_id, struct str url)
+{
+    char buffer[TARGET_KEY_MAX];
+    struct str key = write_key(buffer, app_id, url);
+    struct target *target;
+
+    HASH_FIND(hh, push->targets, key.p, key.len, target);
+    return target ? target : target_new(push, key, str_n(key.p, app_id.len));
 }
 
 static void target_free(struct target *target)
@@ -336,7 +345,7 @@ struct lane *target_take_lane(struct target *target)
     if (!breaker_lets_through(target, now_ms))
         return NULL;
     target->is_probe_granted = false;
-    breaker_sent(&target->breaker, now_ms);
+    breaker_sent(&target->breaker, target->push->settings, now_ms);
     target_note_state(target, before);
     lane_leave_queue(lane);
     lane->state = LANE_IN_FLIGHT;
@@ -397,7 +406,8 @@ static void settle_drain(struct target *target)
     target_note_state(target, before);
 }
 
-/* An invalid URL stays known until its probe time has come and nobody asked for it. */
+/* An invalid URL stays known until its probe time has come and nobody asked for it, unless no
+ * subscription leads there any more. */
 static bool is_to_be_forgotten(const struct target *target)
 {
     int64_t idle_ms = clock_tick_ms() - target->idle_since_ms;
@@ -405,6 +415,8 @@ static bool is_to_be_forgotten(const struct target *target)
     if (target->delivery_count > 0 || target->in_flight > 0 || target->park_count > 0 ||
         target->reads_under_way > 0)
         return false;
+    if (target->is_left_over && target->breaker.state == BREAKER_DOWN)
+        return true;
     return idle_ms >= IDLE_KEEP_MS && (target->breaker.state == BREAKER_UP ||
                                        idle_ms >= target->push->settings->v1_cache_time_ms);
 }
@@ -448,10 +460,13 @@ void target_sweep(struct push *push)
         unpark_sweep(target);
         park_sweep(target);
         settle_drain(target);
-        if (is_to_be_forgotten(target))
-            target_free(target);
-        else
+        if (!is_to_be_forgotten(target)) {
             target_wake(target);
+        } else {
+            if (target->is_left_over && target->breaker.state == BREAKER_DOWN)
+                share_up(target);
+            target_free(target);
+        }
     }
 }
 

@@ -27,6 +27,7 @@ struct park_read {
     size_t take;                  /* how many may go into memory */
     size_t count;                 /* asked for */
     bool drops_oldest;            /* too much is parked */
+    size_t dropped;
 };
 
 /* Its share of what a target may have parked in the whole deployment. */
@@ -40,6 +41,12 @@ static int64_t bytes_limit(const struct push *push)
 
 /* ---- what was read ---- */
 
+/* Of this target, without what is given up and not deleted yet. */
+static bool has_too_much(const struct target *target)
+{
+    return target->parked_bytes - target->given_up_bytes > bytes_limit(target->push);
+}
+
 enum verdict { TAKE, DROP, STOP };
 
 static enum verdict judge(const struct park_read *read, struct push_event *event, size_t taken)
@@ -50,28 +57,11 @@ static enum verdict judge(const struct park_read *read, struct push_event *event
         target_drop_parked(target, event, "expired");
         return DROP;
     }
-    if (read->drops_oldest && target->parked_bytes > bytes_limit(target->push)) {
-        park_set_size(read->park, read->park->bytes - (int64_t)event->bytes,
-                      read->park->entries - 1);
+    if (read->drops_oldest && has_too_much(target)) {
         target_drop_parked(target, event, "stack_full");
         return DROP;
     }
     return taken < read->take ? TAKE : STOP;
-}
-
-static void discard_unreadable(struct park *park, struct str entry)
-{
-    struct key key;
-
-    log_error("push", "partition=%u url=%.*s state=dropped reason=unreadable",
-              park->stream.partition->number, STR_ARG(park->target->shown_url));
-    metric_inc(M_EVENTS_MALFORMED);
-    redis_command(park->target->push->core->redis, 3,
-                  (struct str[]){STR("ZREM"),
-                                 key_parked(&key, park->stream.partition->number,
-                                            str_of(park->target->digest)),
-                                 entry},
-                  NULL, NULL);
 }
 
 static void move_to(struct park *park, struct str name, int64_t time_ms)
@@ -90,15 +80,14 @@ static bool take_entry(struct park_read *read, struct str entry, size_t *taken)
     struct push_event *event;
     int64_t time_ms;
 
-    if (!park_read_entry(entry, &facts, origin_id)) {
-        discard_unreadable(park, entry);
-        return true;
-    }
+    if (!park_read_entry(entry, &facts, origin_id)) /* all of it is its name then */
+        facts = (struct entry_facts){
+            .id = entry, .origin_id = STR(""), .text = STR(""), .bytes = entry.len};
     if (stream_has(&park->stream, facts.id))
         return true;
     event = stream_remember(&park->stream, &facts);
     if (!event)
-        return true;
+        return true; /* it is being deleted */
     time_ms = event->facts.time_ms;
     switch (judge(read, event, *taken)) {
     case STOP:
@@ -113,6 +102,7 @@ static bool take_entry(struct park_read *read, struct str entry, size_t *taken)
         dispatch_event(event);
         return true;
     default:
+        read->dropped++;
         move_to(park, facts.id, time_ms);
         return true;
     }
@@ -137,6 +127,17 @@ static void take_entries(struct park_read *read, const redisReply *reply)
     }
 }
 
+static void sweep_park(struct park *park);
+
+/* Too old or too many: page by page, as long as each has had some. */
+static void give_up_more(const struct park_read *read)
+{
+    if (read->dropped == 0)
+        return;
+    sweep_park(read->park);
+    unpark_trim(read->park->target);
+}
+
 static void entries_read(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct park_read *read = arg;
@@ -145,9 +146,13 @@ static void entries_read(enum redis_status status, const redisReply *reply, void
 
     park->is_reading = false;
     target->reads_under_way--;
+    target->is_trimming &= !read->drops_oldest;
     target_unparking(target, 0, read->take);
-    if (status == REDIS_DONE && park->resets == read->resets && reply->type == REDIS_REPLY_ARRAY) {
+    if (status == REDIS_DONE && park->resets == read->resets &&
+        reply->type == REDIS_REPLY_ARRAY &&
+        partition_may_send(park->stream.partition, clock_tick_ms())) {
         take_entries(read, reply);
+        give_up_more(read);
         target_wake(target);
     }
     free(read);
@@ -212,7 +217,7 @@ static void read_park(struct park *park, const struct park_read *wanted)
 static bool can_be_read(const struct park *park)
 {
     return park && park->has_unread && !park->is_reading &&
-           park->stream.partition->state == PARTITION_OWNED;
+           partition_may_send(park->stream.partition, clock_tick_ms());
 }
 
 /* The one with the oldest unread entry. */
@@ -284,27 +289,33 @@ void unpark_probe(struct target *target)
 
 /* ---- giving up ---- */
 
+/* One park at a time, so that the oldest of all go. */
 void unpark_trim(struct target *target)
 {
     struct park *park;
 
-    if (target->parked_bytes <= bytes_limit(target->push) || !may_read(target->push))
+    if (target->is_trimming || !has_too_much(target) || !may_read(target->push))
         return;
     park = oldest_park(target);
-    /* Sizes are right again when the last deletions are confirmed. */
-    if (park && TAILQ_EMPTY(&park->stream.done) && TAILQ_EMPTY(&park->stream.deleting))
-        read_park(park, &(struct park_read){.count = READ_COUNT, .drops_oldest = true});
+    if (!park)
+        return;
+    target->is_trimming = true;
+    read_park(park, &(struct park_read){.count = READ_COUNT, .drops_oldest = true});
+}
+
+static void sweep_park(struct park *park)
+{
+    int64_t limit_ms = clock_now_ms() - park->target->push->settings->v1_cache_time_ms;
+
+    if (can_be_read(park) && park->oldest_ms <= limit_ms && may_read(park->target->push))
+        read_park(park, &(struct park_read){.count = READ_COUNT});
 }
 
 void unpark_sweep(struct target *target)
 {
-    int64_t limit_ms = clock_now_ms() - target->push->settings->v1_cache_time_ms;
-
-    if (!may_read(target->push))
-        return;
     for (uint32_t i = 0; target->parks && i < target->push->core->partition_count; i++) {
-        if (can_be_read(target->parks[i]) && target->parks[i]->oldest_ms <= limit_ms)
-            read_park(target->parks[i], &(struct park_read){.count = READ_COUNT});
+        if (target->parks[i])
+            sweep_park(target->parks[i]);
     }
     unpark_trim(target);
     unpark_wake(target);

@@ -149,7 +149,7 @@ def test_a_recovered_url_gets_what_waited_slowly(start_platform, receiver):
                "all deliveries", 20)
     answered = [r for r in receiver.requests() if r.json["deviceId"] != first.id][-49:]
     per_second = collections.Counter(int(r.arrived - answered[0].arrived) for r in answered)
-    assert max(per_second.values()) <= 42  # two windows may touch
+    assert max(per_second.values()) <= 25  # on their way they may come closer to each other
     assert answered[-1].arrived - answered[0].arrived > 1
     wait_until(lambda: platform.metric("endpoints", state="invalid") == 0
                and platform.metric("endpoints", state="draining") == 0, "the end of draining")

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- unpark.lua: delete parked deliveries that are done, if the caller still owns the partition.
 -- KEYS  1 lease   2 parked deliveries   3 table of parked targets            {p<N>}
--- ARGV  1 fence   2 digest of the target   3.. names of deliveries
+-- ARGV  1 fence   2 digest of the target   3.. names of deliveries; of unreadable ones all there is
 -- -> {bytes, deliveries} still parked for the target, or 0 when the lease is lost
 -- Safe to repeat: what is deleted stays deleted.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -9,6 +9,7 @@ local bytes = 0
 for i = 3, #ARGV do
   local old = redis.call('ZRANGEBYLEX', KEYS[2], '[' .. ARGV[i] .. ' ', '(' .. ARGV[i] .. '!',
                          'LIMIT', 0, 1)[1]
+  if not old and redis.call('ZSCORE', KEYS[2], ARGV[i]) then old = ARGV[i] end
   if old then
     redis.call('ZREM', KEYS[2], old)
     bytes = bytes + #old

@@ -51,7 +51,7 @@ static void go_down(int64_t now_ms)
 static void probe_at(int64_t now_ms)
 {
     assert_true(allows(now_ms, 0));
-    breaker_sent(&breaker, now_ms);
+    breaker_sent(&breaker, &settings, now_ms);
     assert_int_equal(breaker.state, BREAKER_PROBE);
 }
 
@@ -74,7 +74,7 @@ static void it_begins_up_and_sends_without_a_limit(void **state)
     assert_int_equal(breaker.state, BREAKER_UP);
     assert_true(allows(0, 0));
     assert_true(allows(START, 1000000));
-    breaker_sent(&breaker, START);
+    breaker_sent(&breaker, &settings, START);
     assert_int_equal(breaker.state, BREAKER_UP);
     assert_int_equal(breaker_next_ms(&breaker, &settings, START), 0);
 }
@@ -279,32 +279,70 @@ static void doubling_ends_before_it_overflows(void **state)
     assert_true(allows(DRAINING, 100000));
 }
 
-static void draining_keeps_to_its_rate_in_each_second(void **state)
+/* Sends whatever it may, asking at each of its own times, for three seconds. */
+static size_t drain(const struct push_settings *rules, int64_t *times, size_t most)
 {
-    int64_t now_ms = DRAINING;
+    size_t count = 0;
+
+    go_to_drain();
+    for (int64_t now_ms = DRAINING; now_ms < DRAINING + 3 * SECOND;) {
+        if (breaker_allows(&breaker, rules, now_ms, 0)) {
+            assert_int_equal(breaker_next_ms(&breaker, rules, now_ms), 0);
+            assert_true(count < most);
+            times[count++] = now_ms;
+            breaker_sent(&breaker, rules, now_ms);
+        } else {
+            int64_t next_ms = breaker_next_ms(&breaker, rules, now_ms);
+
+            assert_true(next_ms > now_ms);
+            now_ms = next_ms;
+        }
+    }
+    return count;
+}
+
+static void draining_keeps_to_its_rate_within_any_second(void **state)
+{
+    static const int64_t rates[] = {1, 2, 5, 19, 20, 39, 40, 300, 800, 1000, 12345};
+    static int64_t times[40000];
 
     (void)state;
-    go_to_drain();
-    for (int second = 0; second < 3; second++, now_ms += SECOND) {
-        for (int i = 0; i < 5; i++) {
-            assert_true(allows(now_ms + i, 0));
-            breaker_sent(&breaker, now_ms + i);
-        }
-        assert_false(allows(now_ms + 5, 0));
-        assert_false(allows(now_ms + SECOND - 1, 0));
-        assert_int_equal(breaker_next_ms(&breaker, &settings, now_ms + 5), now_ms + SECOND);
-        assert_true(allows(now_ms + SECOND, 0));
-        assert_int_equal(breaker_next_ms(&breaker, &settings, now_ms + SECOND), 0);
+    for (size_t r = 0; r < sizeof(rates) / sizeof(*rates); r++) {
+        struct push_settings rules = settings;
+        size_t rate = (size_t)rates[r], count;
+
+        rules.drain_rate = rates[r];
+        breaker_init(&breaker);
+        count = drain(&rules, times, sizeof(times) / sizeof(*times));
+        for (size_t i = 0; i + rate < count; i++)
+            assert_true(times[i + rate] - times[i] >= SECOND);
+        /* and comes near to it */
+        assert_true(count >= rate * 3 * 94 / 100);
     }
+}
+
+static void instances_share_the_rate(void **state)
+{
+    static int64_t times[1000];
+
+    (void)state;
+    breaker.instances = 5;
+    assert_int_equal(drain(&settings, times, sizeof(times) / sizeof(*times)), 3);
+    breaker_init(&breaker);
+    breaker.instances = 50; /* one of each, then */
+    assert_int_equal(drain(&settings, times, sizeof(times) / sizeof(*times)), 3);
 }
 
 static void a_full_drain_waits_for_an_answer_not_for_a_time(void **state)
 {
+    struct push_settings rules = settings;
+
     (void)state;
+    rules.drain_rate = 800;
     go_to_drain();
-    breaker_sent(&breaker, DRAINING);
-    assert_false(allows(DRAINING, 1));
-    assert_int_equal(breaker_next_ms(&breaker, &settings, DRAINING), 0);
+    breaker_sent(&breaker, &rules, DRAINING);
+    assert_false(breaker_allows(&breaker, &rules, DRAINING, 1));
+    assert_int_equal(breaker_next_ms(&breaker, &rules, DRAINING), 0);
 }
 
 static void failures_in_a_row_while_draining_go_down_again(void **state)
@@ -450,7 +488,8 @@ int main(void)
         FRESH(nothing_left_to_send_does_not_end_down_or_a_probe),
         FRESH(draining_begins_with_one_and_doubles_with_each_success),
         FRESH(doubling_ends_before_it_overflows),
-        FRESH(draining_keeps_to_its_rate_in_each_second),
+        FRESH(draining_keeps_to_its_rate_within_any_second),
+        FRESH(instances_share_the_rate),
         FRESH(a_full_drain_waits_for_an_answer_not_for_a_time),
         FRESH(failures_in_a_row_while_draining_go_down_again),
         FRESH(a_success_while_draining_begins_that_count_again),

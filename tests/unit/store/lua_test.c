@@ -1847,6 +1847,17 @@ static void who_lost_the_lease_parks_and_unparks_nothing(void **state)
     REFUSED("0", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n2", "y"));
 }
 
+static void what_cannot_be_read_leaves_the_park_as_a_whole(void **state)
+{
+    (void)state;
+    given("SET " LEASE " i1:5");
+    given("ZADD " PARKED " 0 junk");
+    ANSWER("4 2", park, PARK_KEYS, ARGS("i1:5", "d", "a u", "n1", "y"));
+    REFUSED("0", unpark, PARK_KEYS, ARGS("i1:4", "d", "junk"));
+    ANSWER("0 1", unpark, PARK_KEYS, ARGS("i1:5", "d", "junk"));
+    assert_state(LEASE " i1:5\n" PARKED " n1 y=0\n" TABLE " d=0 a u\n");
+}
+
 static void an_operator_throws_a_park_away(void **state)
 {
     (void)state;
@@ -2108,6 +2119,7 @@ int main(void)
         EMPTY(a_delivery_that_is_parked_again_is_replaced),
         EMPTY(what_is_done_leaves_the_park),
         EMPTY(who_lost_the_lease_parks_and_unparks_nothing),
+        EMPTY(what_cannot_be_read_leaves_the_park_as_a_whole),
         EMPTY(an_operator_throws_a_park_away),
         EMPTY(an_invalid_url_is_known_with_its_reason),
         EMPTY(nothing_is_kept_for_an_application_that_is_gone),
