@@ -170,6 +170,10 @@ core_sources = \
     src/core/report_body.h \
     src/core/service_info.c \
     src/core/service_info.h \
+    src/core/shadow.c \
+    src/core/shadow.h \
+    src/core/shadow_read.c \
+    src/core/shadow_set.c \
     src/core/signing.c \
     src/core/signing.h \
     src/core/subscription.c \
@@ -232,6 +236,7 @@ api_v1_sources = \
     src/api/v1/registration.c \
     src/api/v1/security.c \
     src/api/v1/services.c \
+    src/api/v1/shadow.c \
     src/api/v1/subscriptions.c \
     src/api/v1/v1.c \
     src/api/v1/v1.h
@@ -258,6 +263,8 @@ admin_sources = \
     src/admin/groups.h \
     src/admin/models.c \
     src/admin/models.h \
+    src/admin/shadow.c \
+    src/admin/shadow.h \
     src/admin/signing.c \
     src/admin/signing.h
 
@@ -285,6 +292,7 @@ ctl_sources = \
     src/ctl/ctl.h \
     src/ctl/delivery.c \
     src/ctl/group.c \
+    src/ctl/shadow.c \
     src/ctl/show.c \
     src/ctl/show.h \
     src/ctl/status.c \
@@ -383,6 +391,9 @@ lua_scripts = \
     src/store/lua/pause_url.lua \
     src/store/lua/report.lua \
     src/store/lua/service_info.lua \
+    src/store/lua/shadow_answer.lua \
+    src/store/lua/shadow_due.lua \
+    src/store/lua/shadow_set.lua \
     src/store/lua/subscribe.lua \
     src/store/lua/token_issue.lua \
     src/store/lua/token_revoke.lua \
@@ -414,6 +425,7 @@ unit_tests = \
     tests/unit/core/error_test \
     tests/unit/core/event_test \
     tests/unit/core/model_test \
+    tests/unit/core/shadow_test \
     tests/unit/core/signing_test \
     tests/unit/net/hosts_test \
     tests/unit/net/http_client_test \
@@ -504,6 +516,7 @@ other_tests = \
     tests/blackbox/test_receiver_samples.py \
     tests/blackbox/test_scripts_bench.py \
     tests/blackbox/test_services.py \
+    tests/blackbox/test_shadow.py \
     tests/blackbox/test_signing.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \

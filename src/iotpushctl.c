@@ -21,6 +21,7 @@ static const struct ctl_command *const tables[] = {
     ctl_delivery_commands,
     ctl_certificate_commands,
     ctl_group_commands,
+    ctl_shadow_commands,
 };
 
 /* All commands, one after the other; NULL behind the last. */

@@ -9,6 +9,7 @@
 #include "admin/deployment.h"
 #include "admin/groups.h"
 #include "admin/models.h"
+#include "admin/shadow.h"
 #include "admin/signing.h"
 
 static void refuse(struct json_writer *w, int status)
@@ -114,6 +115,7 @@ static const struct route *const all_tables[] = {health_routes,
                                                  admin_deadletter_routes,
                                                  admin_signing_routes,
                                                  admin_group_routes,
+                                                 admin_shadow_routes,
                                                  NULL};
 static const struct route *const health_tables[] = {health_routes, NULL};
 

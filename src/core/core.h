@@ -12,6 +12,7 @@
 
 struct netpolicy;
 struct device_index;
+struct shadow_transport;
 
 struct core_settings {
     /* [auth] */
@@ -38,6 +39,12 @@ struct core_settings {
     int64_t history_entries, history_bytes, history_age_ms; /* per device */
     int64_t history_gateway_devices;                        /* read together */
     int64_t history_answer_bytes;
+    /* [shadow] */
+    int64_t shadow_desired_properties, shadow_desired_bytes; /* per device */
+    int64_t shadow_history_entries;
+    int64_t shadow_resend_after_ms;                   /* what a device has not answered */
+    bool shadow_needs_model;
+    bool shadow_is_lwm2m_only;
     /* [group] */
     int64_t groups_per_app;
     int64_t groups_per_device;
@@ -77,6 +84,7 @@ struct core {
     struct cache *device_facts;     /* device_facts.c: device id -> application, model reference */
     struct cache *catalogues;       /* model_store.c: appId -> which models it has */
     struct cache *models;           /* model_store.c: appId/productId -> parsed model */
+    const struct shadow_transport *shadow_transport; /* shadow.c: NULL, or set by iotpushd.c */
     struct rate *login_rate, *api_rate, *device_rate, *app_report_rate;
 };
 

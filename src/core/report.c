@@ -7,6 +7,7 @@
 #include "core/event.h"
 #include "core/partition.h"
 #include "core/report_body.h"
+#include "core/shadow.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 #include <stdlib.h>
@@ -74,6 +75,10 @@ static void reported(enum redis_status status, const redisReply *reply, void *ar
     } else if (reply->type == REDIS_REPLY_STRING) {
         report_body_count(&report->body);
         report->cb(ERR_OK, report->arg);
+    } else if (redis_reply_is(redis_reply_at(reply, 0), "PENDING")) {
+        report_body_count(&report->body);
+        shadow_offer(report->core, report->device_id, redis_reply_str(redis_reply_at(reply, 1)));
+        report->cb(ERR_OK, report->arg);
     } else if (redis_reply_is(redis_reply_at(reply, 0), "MODEL") && report->tries < TRIES_MAX) {
         take_facts(ERR_OK, device_facts_take(report->core, report->device_id, reply, 1), report);
     } else if (redis_reply_is(reply, "ASLEEP") && !report->was_asleep) {
@@ -93,12 +98,13 @@ static void send_report(struct report *report)
     const struct device_fields *fields = &report->body.shadow;
     size_t count = 11 + fields->count * 2, n = 11;
     struct str *args = arena_alloc(report->arena, count * sizeof(*args));
-    struct key device, shadow, events, history;
+    struct key device, shadow, events, history, desired;
     struct decimal now, most, entries, bytes, age;
     struct str keys[] = {key_device(&device, partition, report->device_id),
                          key_shadow(&shadow, partition, report->device_id),
                          key_events(&events, partition),
-                         key_history(&history, partition, report->device_id)};
+                         key_history(&history, partition, report->device_id),
+                         key_desired(&desired, partition, report->device_id)};
 
     args[0] = report->token_digest;
     args[1] = report->gateway_id;
@@ -115,7 +121,7 @@ static void send_report(struct report *report)
         args[n++] = fields->list[i].name;
         args[n++] = fields->list[i].value;
     }
-    redis_script(core->redis, &script_report, 4, keys, count, args, reported, report);
+    redis_script(core->redis, &script_report, 5, keys, count, args, reported, report);
 }
 
 static struct str digest_of(struct arena *arena, struct str token)

@@ -62,6 +62,7 @@ extern const struct ctl_command ctl_status_commands[];
 extern const struct ctl_command ctl_delivery_commands[];
 extern const struct ctl_command ctl_certificate_commands[];
 extern const struct ctl_command ctl_group_commands[];
+extern const struct ctl_command ctl_shadow_commands[];
 
 /* "iotpushctl: ..." on stderr. */
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -202,6 +202,18 @@ static void service_info_changed(const struct rendering *r, size_t part, struct 
     json_object_end(w);
 }
 
+static void desired_status(const struct rendering *r, size_t part, struct json_writer *w)
+{
+    const struct json *properties = json_get(r->payload, "properties");
+
+    (void)part;
+    head(r, w, "deviceDesiredPropertiesModifyStatusChanged");
+    json_member_str(w, "serviceId", json_get_str(r->payload, "service"));
+    json_member_raw(w, "properties", properties ? properties->text : STR("{}"));
+    json_member_str(w, "status", json_get_str(r->payload, "status"));
+    json_object_end(w);
+}
+
 const struct notification_type notification_types[] = {
     {EVENT_DEVICE_CREATED, "deviceAdded", one, device_added},
     {EVENT_DEVICE_BOUND, "bindDevice", one, bind_device},
@@ -216,5 +228,6 @@ const struct notification_type notification_types[] = {
     {EVENT_MODEL_DELETED, "deviceCapabilitiesDeleted", one, capabilities_deleted},
     {EVENT_MODEL_DELETED, "deviceModelDeleted", one, model_deleted},
     {EVENT_SERVICE_INFO, "serviceInfoChanged", one, service_info_changed},
+    {EVENT_DESIRED_STATUS, "deviceDesiredPropertiesModifyStatusChanged", one, desired_status},
     {0},
 };

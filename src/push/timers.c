@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "core/device.h"
+#include "core/shadow.h"
 #include "store/keys.h"
 #include <stdlib.h>
 
@@ -23,6 +24,7 @@ static const struct {
 } kinds[] = {
     {"registration", device_registration_due},
     {"presence", device_presence_due},
+    {"desired", shadow_timer_due},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(*kinds))
 

@@ -30,11 +30,11 @@ static void write_info(struct json_writer *w, const struct device *device, bool 
     json_object_end(w);
 }
 
-static void write_services(struct json_writer *w, const struct device *device)
+static void write_services(struct json_writer *w, const void *arg)
 {
+    const struct device *device = arg;
     char time[CLOCK_COMPACT_SIZE];
 
-    json_key(w, "services");
     json_array(w);
     for (const struct device_service *service = device->services; service;
          service = service->next) {
@@ -68,6 +68,12 @@ static void write_group_ids(struct json_writer *w, struct str ids)
 void v1_write_device(struct json_writer *w, const struct device *device, bool with_imsi,
                      bool has_old_status_set)
 {
+    v1_write_device_with(w, device, with_imsi, has_old_status_set, write_services, device);
+}
+
+void v1_write_device_with(struct json_writer *w, const struct device *device, bool with_imsi,
+                          bool has_old_status_set, v1_services_writer services, const void *arg)
+{
     char created[CLOCK_COMPACT_SIZE], modified[CLOCK_COMPACT_SIZE];
 
     clock_format_compact(device->created_ms, created);
@@ -80,7 +86,8 @@ void v1_write_device(struct json_writer *w, const struct device *device, bool wi
     json_member_text(w, "createTime", created);
     json_member_text(w, "lastModifiedTime", modified);
     write_info(w, device, with_imsi, has_old_status_set);
-    write_services(w, device);
+    json_key(w, "services");
+    services(w, arg);
     json_key(w, "connectionInfo");
     json_object(w);
     json_member_null(w, "protocolType");

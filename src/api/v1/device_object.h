@@ -10,4 +10,9 @@
 void v1_write_device(struct json_writer *w, const struct device *device, bool with_imsi,
                      bool has_old_status_set);
 
+/* The same with other services: an array is written by the function. */
+typedef void (*v1_services_writer)(struct json_writer *w, const void *arg);
+void v1_write_device_with(struct json_writer *w, const struct device *device, bool with_imsi,
+                          bool has_old_status_set, v1_services_writer services, const void *arg);
+
 #endif

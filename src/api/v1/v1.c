@@ -193,8 +193,9 @@ bool v1_read_body(struct call *call, const struct field *table, void *out, enum 
 static const char *const prefixes[] = {"/iocm/", "/iodm/", NULL};
 static const struct route *const tables[] = {v1_security_routes, v1_registration_routes,
                                              v1_device_routes, v1_device_query_routes,
-                                             v1_history_routes, v1_subscription_routes,
-                                             v1_group_routes, v1_service_routes, NULL};
+                                             v1_history_routes, v1_shadow_routes,
+                                             v1_subscription_routes, v1_group_routes,
+                                             v1_service_routes, NULL};
 
 struct http_api v1_api = {
     .name = "v1",

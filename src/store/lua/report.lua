@@ -1,20 +1,22 @@
 -- report.lua: store what a device reports and queue its event; the device's right to do so is
 -- checked in the same step, so that no cache can be behind.
--- KEYS  1 device   2 shadow   3 event stream   4 history                     {p<N>}
+-- KEYS  1 device   2 shadow   3 event stream   4 history
+--       5 desired values                                                   {p<N>}
 -- ARGV  1 token digest, or "" when the gateway spoke   2 the gateway's id, or ""   3 now (ms)
 --       4 most shadow fields   5 event kind   6 device id   7 payload, or "": there is no event
 --       8 most entries of the history, 0 = none   9 most bytes of it
 --       10 their age (ms), unless the device has one of its own
 --       11 reference of the model that this was checked against, "*" = needs none
 --       12.. shadow field value ...
--- -> the application's id, as a string; or a status: DENIED | ASLEEP (not online yet:
---    device_seen.lua first, nothing stored) | FULL; or { MODEL, the application's id, manufacturerId,
---    model, deviceType, protocolType } when the record names another model, nothing stored
+-- -> the application's id, as a string; { PENDING, the gateway's id } when it is stored and desired values
+--    may wait for the device; or a status: DENIED | ASLEEP (not online yet: device_seen.lua first, nothing
+--    stored) | FULL; or { MODEL, the application's id, manufacturerId, model, deviceType, protocolType }
+--    when the record names another model, nothing stored
 -- Not repeated by the caller: a device that got no answer sends again by itself.
 local denied = redis.status_reply('DENIED')
 local d = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'status', 'mute', 'token', 'tokenEnd',
                      'oldToken', 'oldTokenEnd', 'activated', 'dataAging', 'historyAged',
-                     'manufacturerId', 'model', 'deviceType', 'protocolType')
+                     'manufacturerId', 'model', 'deviceType', 'protocolType', 'desired')
 if not d[1] or d[4] == 'TRUE' then return denied end
 if ARGV[1] ~= '' then
   local now = tonumber(ARGV[3])
@@ -49,7 +51,16 @@ for i = 12, #ARGV, 2000 do
   redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 1999, #ARGV)))
 end
 redis.call('HSET', KEYS[1], 'seen', ARGV[3])
-if ARGV[7] == '' then return d[1] end
+
+-- Where all was as wanted (shadow_due.lua has seen that), is it still?
+local waits = d[16] == '1'
+for i = 12, d[16] == '0' and #ARGV or 0, 2 do
+  local wanted = redis.call('HGET', KEYS[5], 'd' .. string.sub(ARGV[i], 2))
+  waits = waits or wanted and string.match(wanted, '^%S+ %S+ (.*)$') ~= ARGV[i + 1]
+end
+local answer = waits and { redis.status_reply('PENDING'), d[2] } or d[1]
+if ARGV[7] == '' then return answer end
+
 if ARGV[8] ~= '0' then
   local day, now = 86400000, tonumber(ARGV[3])
   local days = tonumber(d[10] or '')
@@ -68,4 +79,4 @@ if ARGV[8] ~= '0' then
 end
 redis.call('XADD', KEYS[3], '*', 'e', table.concat(
   { '1', ARGV[5], d[1], ARGV[6], d[2], ARGV[3], ARGV[7] }, ' '))
-return d[1]
+return answer

@@ -347,6 +347,17 @@ static void a_node_id_that_changed_is_sent_in_any_case(void **state)
     }
 }
 
+static void an_answer_to_desired_values_is_their_status(void **state)
+{
+    (void)state;
+    happens("1 desired.status app1 dev1 gw1 0 {\"service\":\"Valve\",\"properties\":{\"position\":75.0,"
+            "\"label\":null},\"status\":\"DELIVERED\"}");
+    assert_notification("deviceDesiredPropertiesModifyStatusChanged",
+                        "{\"notifyType\":\"deviceDesiredPropertiesModifyStatusChanged\","
+                        "\"deviceId\":\"dev1\",\"serviceId\":\"Valve\",\"properties\":{\"position\":75.0,"
+                        "\"label\":null},\"status\":\"DELIVERED\"}");
+}
+
 /* -- the table -------------------------------------------------------------------------------- */
 
 static void every_notification_begins_with_its_type(void **state)
@@ -426,6 +437,7 @@ int main(void)
         RENDERED(the_other_statuses_are_the_same_in_both_sets),
         RENDERED(the_node_id_is_sent_always_when_that_is_wanted),
         RENDERED(a_node_id_that_changed_is_sent_in_any_case),
+        RENDERED(an_answer_to_desired_values_is_their_status),
         RENDERED(every_notification_begins_with_its_type),
         RENDERED(a_service_has_the_type_of_its_model),
         RENDERED(a_change_of_a_model_has_one_body_for_each_of_its_types),

@@ -1423,7 +1423,7 @@ static void a_catalogues_reader_gets_the_events_that_were_left(void **state)
 
 static void assert_expires_within(const char *key, int64_t from_ms, int64_t to_ms);
 
-#define REPORT_KEYS KEYS(DEVICE, SHADOW, EVENTS, HISTORY)
+#define REPORT_KEYS KEYS(DEVICE, SHADOW, EVENTS, HISTORY, DESIRED)
 #define REPORT_ARGS(digest, gateway, now, most, ...)                                               \
     ARGS(digest, gateway, now, most, "property.reported", "dev1", "{\"services\":[]}", "0", "1000",  \
          "1000", "", __VA_ARGS__)
@@ -1632,6 +1632,21 @@ static void a_report_of_which_nothing_is_left_was_there_all_the_same(void **stat
            ARGS("t1", "", "1000", "10", "property.reported", "dev1", "", "5", "1000", "60000", ""));
     assert_state(DEVICE " activated=1 app=app1 gateway=gw1 oldToken=t0 oldTokenEnd=1500 seen=1000 "
                         "status=ONLINE token=t1 tokenEnd=2000\n");
+}
+
+/* The record says whether values wait; when they did not, the report's own are looked at. */
+static void a_report_says_whether_desired_values_may_wait(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    given_field(DESIRED, "d/a/x", "0 - 75");
+    ANSWER("app1", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "1"));
+    given("HSET " DEVICE " desired 1");
+    ANSWER("+PENDING gw1", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "75"));
+    given("HSET " DEVICE " desired 0");
+    ANSWER("app1", report, REPORT_KEYS,
+           REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "75", "r/a/y", "1", "rt/a", "1"));
+    ANSWER("+PENDING gw1", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "76"));
 }
 
 /* More than one HSET takes at a time. */
@@ -1933,6 +1948,95 @@ static void urls_are_paused_up_to_a_limit(void **state)
     assert_state(DEPLOYMENT " partitions=64\n");
 }
 
+/* -- desired values --------------------------------------------------------------------------- */
+
+#define SET_KEYS KEYS(DEVICE, DESIRED, DESIRED_HISTORY)
+#define SET_ARGS(now, most, ...) ARGS("app1", now, most, "1000", "5", "1000", "60000", "{}", __VA_ARGS__)
+#define DUE_KEYS KEYS(DEVICE, SHADOW, DESIRED, TIMERS)
+
+static void desired_values_are_written_with_their_version_and_their_history(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1");
+    ANSWER("OK gw1", shadow_set, SET_KEYS,
+           SET_ARGS("1000", "9", "d/a/x", "1", "d/a/y", "\"b c\"", "d/b/x", "2"));
+    ANSWER("OK gw1", shadow_set, SET_KEYS, SET_ARGS("1001", "9", "d/a/x", "", "d/b/x", ""));
+    assert_state(DEVICE " app=app1 desired=1 gateway=gw1\n" DESIRED_HISTORY "\n  e {}\n  e {}\n" DESIRED
+                        " d/a/y=0 - \"b c\" t/a=1001 2\n");
+    assert_expires_within(DESIRED_HISTORY, 51000, 60000);
+}
+
+static void another_applications_device_has_no_desired_values(void **state)
+{
+    (void)state;
+    REFUSED("GONE", shadow_set, SET_KEYS, SET_ARGS("1000", "9", "d/a/x", "1"));
+    given("HSET " DEVICE " app app2 gateway gw1");
+    REFUSED("GONE", shadow_set, SET_KEYS, SET_ARGS("1000", "9", "d/a/x", "1"));
+}
+
+static void more_desired_values_than_the_limit_are_not_written(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1");
+    REFUSED("FULL", shadow_set, SET_KEYS, SET_ARGS("1000", "1", "d/a/x", "1", "d/a/y", "1"));
+    ANSWER("OK gw1", shadow_set, SET_KEYS, SET_ARGS("1000", "1", "d/a/x", "1"));
+    REFUSED("FULL", shadow_set, SET_KEYS, SET_ARGS("1000", "1", "d/a/y", "1"));
+    ANSWER("OK gw1", shadow_set, SET_KEYS, SET_ARGS("1000", "1", "d/a/x", "", "d/a/y", "1"));
+}
+
+static void a_look_says_what_is_due_and_takes_nothing_as_sent(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 status ONLINE desired 1");
+    given("HSET " SHADOW " r/a/x 1 r/a/y 2");
+    given_field(DESIRED, "d/a/x", "0 - 1");
+    given_field(DESIRED, "d/a/y", "0 - 1");
+    given_field(DESIRED, "d/a/z", "950 old 3");
+    given_field(DESIRED, "d/b/x", "900 old \"1 2\"");
+    ANSWER("app1 gw1 -1 a y 1 -2 b x \"1 2\"", shadow_due, DUE_KEYS, ARGS("dev1", "1000", "100", ""));
+    assert_state(DEVICE " app=app1 desired=1 gateway=gw1 status=ONLINE\n" DESIRED
+                        " d/a/x=0 - 1 d/a/y=0 - 1 d/a/z=950 old 3 d/b/x=900 old \"1 2\"\n" SHADOW
+                        " r/a/x=1 r/a/y=2\n" TIMERS " desired:dev1=1050\n");
+}
+
+static void what_was_sent_is_due_after_the_window(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 status ONLINE desired 1");
+    given_field(DESIRED, "d/a/y", "0 - 1");
+    given_field(DESIRED, "d/a/z", "950 old 3");
+    ANSWER("app1 gw1 id-1 a y 1", shadow_due, DUE_KEYS, ARGS("dev1", "1000", "100", "id"));
+    SECOND_ANSWER("", shadow_due, DUE_KEYS, ARGS("dev1", "1000", "100", "id"));
+    assert_state(DEVICE " app=app1 desired=1 gateway=gw1 status=ONLINE\n" DESIRED
+                        " d/a/y=1000 id-1 1 d/a/z=950 old 3\n" TIMERS " desired:dev1=1050\n");
+    ANSWER("app1 gw1 ie-1 a y 1 z 3", shadow_due, DUE_KEYS, ARGS("dev1", "1100", "100", "ie"));
+}
+
+static void a_device_without_desired_values_has_nothing_due(void **state)
+{
+    (void)state;
+    given("ZADD " TIMERS " 1 desired:dev1 2 desired:dev2");
+    ANSWER("", shadow_due, DUE_KEYS, ARGS("dev1", "1000", "100", "id"));
+    assert_state(TIMERS " desired:dev2=2\n");
+}
+
+static void an_answer_is_an_event_and_may_make_values_due_again(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1");
+    given_field(DESIRED, "d/a/x", "1000 id-1 {\"a\": 1}");
+    given_field(DESIRED, "d/a/y", "1000 id-2 1");
+    ANSWER("1", shadow_answer, KEYS(DEVICE, DESIRED, EVENTS),
+           ARGS("dev1", "1001", "id-1", "0", "{\"a\":1}", "d/a/x", "d/a/y"));
+    ANSWER("1", shadow_answer, KEYS(DEVICE, DESIRED, EVENTS),
+           ARGS("dev1", "1001", "id-1", "1", "", "d/a/x", "d/a/y", "d/a/z"));
+    assert_state(DEVICE " app=app1 gateway=gw1\n" DESIRED " d/a/x=0 - {\"a\": 1} d/a/y=1000 id-2 1\n" EVENTS
+                        "\n  e 1 desired.status app1 dev1 gw1 1001 {\"a\":1}\n");
+    given("DEL " DEVICE);
+    REFUSED("0", shadow_answer, KEYS(DEVICE, DESIRED, EVENTS),
+            ARGS("dev1", "1001", "id-2", "1", "{}", "d/a/y"));
+}
+
 /* -- all of them ------------------------------------------------------------------------------ */
 
 static void every_script_says_what_it_needs_and_answers(void **state)
@@ -2102,8 +2206,16 @@ int main(void)
         EMPTY(a_report_is_checked_against_the_model_that_the_record_names),
         EMPTY(a_report_of_which_nothing_is_left_was_there_all_the_same),
         EMPTY(a_report_is_kept_in_the_history),
+        EMPTY(desired_values_are_written_with_their_version_and_their_history),
+        EMPTY(another_applications_device_has_no_desired_values),
+        EMPTY(more_desired_values_than_the_limit_are_not_written),
+        EMPTY(a_look_says_what_is_due_and_takes_nothing_as_sent),
+        EMPTY(what_was_sent_is_due_after_the_window),
+        EMPTY(a_device_without_desired_values_has_nothing_due),
+        EMPTY(an_answer_is_an_event_and_may_make_values_due_again),
         EMPTY(a_history_is_cut_by_number_and_by_bytes),
         EMPTY(a_history_is_cut_by_age_once_a_day),
+        EMPTY(a_report_says_whether_desired_values_may_wait),
         EMPTY(a_device_says_how_many_days_its_history_is_kept),
         EMPTY(a_free_partition_is_claimed_with_the_next_epoch),
         EMPTY(an_instance_claims_its_own_partition_with_a_newer_epoch),

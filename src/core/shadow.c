@@ -1,0 +1,240 @@
+#include "core/shadow.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/decimal.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "core/event.h"
+#include "core/partition.h"
+#include "store/keys.h"
+#include "store/scripts_gen.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DELIVERY_DIGITS 16
+
+/* ---- deliveries ---- */
+
+static void write_properties(struct shadow_delivery *delivery)
+{
+    struct json_writer *w = json_writer_new();
+
+    json_object(w);
+    for (size_t i = 0; i < delivery->values.count; i++) {
+        json_key_str(w, delivery->values.list[i].name);
+        json_raw(w, delivery->values.list[i].value);
+    }
+    json_object_end(w);
+    delivery->properties = arena_str(delivery->arena, json_writer_text(w));
+    json_writer_free(w);
+}
+
+/* {id, service, property, value, ...} */
+static struct shadow_delivery *delivery_new(const redisReply *reply, const redisReply *list,
+                                            struct str device_id)
+{
+    struct arena *arena = arena_new();
+    struct shadow_delivery *delivery = arena_zalloc(arena, sizeof(*delivery));
+
+    delivery->arena = arena;
+    delivery->app_id = arena_str(arena, redis_reply_str(redis_reply_at(reply, 0)));
+    delivery->gateway_id = arena_str(arena, redis_reply_str(redis_reply_at(reply, 1)));
+    delivery->device_id = arena_str(arena, device_id);
+    delivery->id = arena_str(arena, redis_reply_str(redis_reply_at(list, 0)));
+    delivery->service_id = arena_str(arena, redis_reply_str(redis_reply_at(list, 1)));
+    for (size_t i = 2; i + 1 < list->elements; i += 2)
+        device_fields_add(arena, &delivery->values,
+                          arena_dup0(arena, redis_reply_str(redis_reply_at(list, i))),
+                          arena_str(arena, redis_reply_str(redis_reply_at(list, i + 1))));
+    write_properties(delivery);
+    return delivery;
+}
+
+void shadow_delivery_free(struct shadow_delivery *delivery)
+{
+    if (delivery)
+        arena_free(delivery->arena);
+}
+
+/* ---- offering ---- */
+
+struct offer {
+    struct core *core;
+    struct str device_id;
+    struct arena *arena;
+    bool is_look; /* of a timer: the device is not connected here */
+    device_done_cb cb; /* of a timer */
+    void *arg;
+};
+
+static struct offer *offer_new(struct core *core, struct str device_id)
+{
+    struct arena *arena = arena_new();
+    struct offer *offer = arena_zalloc(arena, sizeof(*offer));
+
+    offer->core = core;
+    offer->arena = arena;
+    offer->device_id = arena_str(arena, device_id);
+    return offer;
+}
+
+static void offer_end(struct offer *offer, enum error error)
+{
+    if (offer->cb)
+        offer->cb(error, offer->arg);
+    arena_free(offer->arena);
+}
+
+static void deliver(const struct offer *offer, const redisReply *reply)
+{
+    for (size_t i = 2; i < reply->elements; i++) {
+        const struct shadow_transport *transport = offer->core->shadow_transport;
+        const redisReply *list = redis_reply_at(reply, i);
+
+        transport->deliver_take(delivery_new(reply, list, offer->device_id), transport->arg);
+    }
+}
+
+static void due_read(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct offer *offer = arg;
+    const struct shadow_transport *transport = offer->core->shadow_transport;
+    struct str gateway_id = redis_reply_str(redis_reply_at(reply, 1));
+
+    if (status != REDIS_DONE) {
+        /* What the script may have marked is due again after the window. */
+        if (!offer->is_look)
+            log_warn("shadow", "device=%.*s state=postponed reason=%s",
+                     STR_ARG(offer->device_id), "Redis did not answer");
+    } else if (reply->elements > 2 && transport) {
+        if (!offer->is_look)
+            deliver(offer, reply);
+        else
+            shadow_offer(offer->core, offer->device_id, gateway_id);
+    }
+    offer_end(offer, core_error_of(status));
+}
+
+static void ask_what_is_due(struct offer *offer)
+{
+    struct core *core = offer->core;
+    uint32_t partition = partition_of(core, offer->device_id);
+    struct key device, shadow, desired, timers;
+    struct decimal now, window;
+    char id[DELIVERY_DIGITS + 1] = "";
+    struct str keys[] = {key_device(&device, partition, offer->device_id),
+                         key_shadow(&shadow, partition, offer->device_id),
+                         key_desired(&desired, partition, offer->device_id),
+                         key_timers(&timers, partition)};
+
+    if (!offer->is_look)
+        crypto_random_hex(id, DELIVERY_DIGITS);
+    redis_script(core->redis, &script_shadow_due, 4, keys, 4,
+                 (struct str[]){offer->device_id, decimal_str(&now, clock_now_ms()),
+                                decimal_str(&window, core->settings->shadow_resend_after_ms),
+                                str_of(id)},
+                 due_read, offer);
+}
+
+void shadow_offer(struct core *core, struct str device_id, struct str gateway_id)
+{
+    const struct shadow_transport *transport = core->shadow_transport;
+
+    if (!transport || !str_is_id(device_id, KEY_ID_MAX))
+        return;
+    if (transport->reaches(device_id, gateway_id, transport->arg))
+        ask_what_is_due(offer_new(core, device_id));
+    else if (transport->announce)
+        transport->announce(device_id, gateway_id, transport->arg);
+}
+
+/* Whoever owns the partition need not be who has the device's connection: so it is looked first. */
+void shadow_timer_due(struct core *core, struct str device_id, device_done_cb cb, void *arg)
+{
+    struct offer *offer =
+        offer_new(core, str_is_id(device_id, KEY_ID_MAX) ? device_id : STR("-"));
+
+    offer->is_look = true;
+    offer->cb = cb;
+    offer->arg = arg;
+    ask_what_is_due(offer);
+}
+
+/* ---- answers ---- */
+
+static const struct {
+    const char *metric;
+    const char *status;  /* of the notification; NULL: there is none */
+    bool is_to_be_sent;  /* again, with the next occasion */
+} answers[] = {
+    [SHADOW_OK] = {"ok", "DELIVERED", false},
+    [SHADOW_REFUSED] = {"refused", "FAILED", true},
+    [SHADOW_SILENT] = {"silent", NULL, false},
+    [SHADOW_UNSENT] = {"unsent", NULL, true},
+};
+
+static struct str status_payload(struct shadow_delivery *delivery, const char *status)
+{
+    struct json_writer *w;
+    struct str payload;
+
+    if (!status)
+        return STR("");
+    w = json_writer_new();
+    json_object(w);
+    json_member_str(w, "service", delivery->service_id);
+    json_member_raw(w, "properties", delivery->properties);
+    json_member_text(w, "status", status);
+    json_object_end(w);
+    payload = arena_str(delivery->arena, json_writer_text(w));
+    json_writer_free(w);
+    return payload;
+}
+
+static void answer_stored(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct shadow_delivery *delivery = arg;
+
+    (void)reply;
+    if (status != REDIS_DONE)
+        log_warn("shadow", "device=%.*s answer=lost reason=%s", STR_ARG(delivery->device_id),
+                 "Redis did not answer");
+    shadow_delivery_free(delivery);
+}
+
+static void store_answer(struct core *core, struct shadow_delivery *delivery,
+                         enum shadow_answer answer)
+{
+    uint32_t partition = partition_of(core, delivery->device_id);
+    size_t count = 5 + delivery->values.count, n = 5;
+    struct str *args = arena_alloc(delivery->arena, count * sizeof(*args));
+    struct key device, desired, events;
+    struct decimal now;
+    struct str keys[] = {key_device(&device, partition, delivery->device_id),
+                         key_desired(&desired, partition, delivery->device_id),
+                         key_events(&events, partition)};
+
+    args[0] = delivery->device_id;
+    args[1] = decimal_str(&now, clock_now_ms());
+    args[2] = delivery->id;
+    args[3] = answers[answer].is_to_be_sent ? STR("1") : STR("0");
+    args[4] = status_payload(delivery, answers[answer].status);
+    for (size_t i = 0; i < delivery->values.count; i++)
+        args[n++] = str_of(arena_printf(delivery->arena, "d/%.*s/%.*s",
+                                        STR_ARG(delivery->service_id),
+                                        STR_ARG(delivery->values.list[i].name)));
+    redis_script(core->redis, &script_shadow_answer, 3, keys, count, args, answer_stored,
+                 delivery);
+}
+
+void shadow_answer_take(struct core *core, struct shadow_delivery *delivery,
+                        enum shadow_answer answer)
+{
+    metric_add(M_DESIRED_DELIVERIES, 1, answers[answer].metric, NULL, NULL);
+    if (answers[answer].status || answers[answer].is_to_be_sent)
+        store_answer(core, delivery, answer);
+    else
+        shadow_delivery_free(delivery);
+}
