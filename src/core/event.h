@@ -20,7 +20,7 @@
  *   model.added, model.updated, model.deleted
  *                      {"deviceType":text,"manufacturerName":text,"manufacturerId":text,"model":text,
  *                      "protocolType":text}; device and gateway are the productId
- *   service.info       {"id":service,"info":{"muteCmds":[text]}}
+ *   service.info       {"id":service,"type":text,"info":{"muteCmds":[text]}}; type: of a model
  */
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H

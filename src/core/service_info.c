@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "base/decimal.h"
+#include "core/device.h"
+#include "core/model_store.h"
 #include "core/partition.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
@@ -29,7 +31,13 @@ bool service_mute_commands_are_valid(const struct core *core, const struct json 
     return true;
 }
 
+/* ---- setting ---- */
+
 struct setting_info {
+    struct core *core;
+    struct arena *arena;
+    struct str app_id, device_id, service_id;
+    const struct json *mute_commands;
     service_info_cb cb;
     void *arg;
 };
@@ -52,31 +60,77 @@ static void write_info(struct json_writer *w, const struct json *mute_commands)
     json_object_end(w);
 }
 
-static struct str info_of(struct arena *arena, const struct json *mute_commands)
+static struct str info_of(const struct setting_info *setting)
 {
     struct json_writer *w = json_writer_new();
     struct str info;
 
-    write_info(w, mute_commands);
-    info = arena_str(arena, json_writer_text(w));
+    write_info(w, setting->mute_commands);
+    info = arena_str(setting->arena, json_writer_text(w));
     json_writer_free(w);
     return info;
 }
 
-static struct str payload_of(struct arena *arena, struct str service_id,
-                             const struct json *mute_commands)
+/* type STR_NONE: the device has no model, or the model no such service. */
+static struct str payload_of(const struct setting_info *setting, struct str type)
 {
     struct json_writer *w = json_writer_new();
     struct str payload;
 
     json_object(w);
-    json_member_str(w, "id", service_id);
+    json_member_str(w, "id", setting->service_id);
+    if (type.p)
+        json_member_str(w, "type", type);
     json_key(w, "info");
-    write_info(w, mute_commands);
+    write_info(w, setting->mute_commands);
     json_object_end(w);
-    payload = arena_str(arena, json_writer_text(w));
+    payload = arena_str(setting->arena, json_writer_text(w));
     json_writer_free(w);
     return payload;
+}
+
+static void set_info(struct setting_info *setting, struct str type)
+{
+    struct core *core = setting->core;
+    struct str id = setting->device_id;
+    uint32_t partition = partition_of(core, id);
+    struct key device, shadow, events;
+    struct decimal now, most;
+    struct str keys[] = {key_device(&device, partition, id), key_shadow(&shadow, partition, id),
+                         key_events(&events, partition)};
+    struct str args[] = {setting->app_id,
+                         id,
+                         decimal_str(&now, clock_now_ms()),
+                         str_of(arena_printf(setting->arena, "si/%.*s",
+                                             STR_ARG(setting->service_id))),
+                         info_of(setting),
+                         payload_of(setting, type),
+                         decimal_str(&most, core->settings->shadow_properties)};
+
+    redis_script(core->redis, &script_service_info, 3, keys, 7, args, info_set, setting);
+}
+
+static void model_found(enum error error, struct model *model, void *arg)
+{
+    struct setting_info *setting = arg;
+    const struct model_service *service = model_find_service(model, setting->service_id);
+
+    if (error)
+        setting->cb(error, setting->arg);
+    else
+        set_info(setting, service ? service->type : STR_NONE);
+}
+
+static void device_found(enum error error, const struct device *device, void *arg)
+{
+    struct setting_info *setting = arg;
+
+    if (error) {
+        setting->cb(error, setting->arg);
+        return;
+    }
+    setting->device_id = device->id;
+    model_of_device(setting->core, setting->arena, device, model_found, setting);
 }
 
 void service_info_set(struct core *core, struct arena *arena, struct str app_id,
@@ -84,20 +138,8 @@ void service_info_set(struct core *core, struct arena *arena, struct str app_id,
                       const struct json *mute_commands, service_info_cb cb, void *arg)
 {
     struct setting_info *setting = arena_alloc(arena, sizeof(*setting));
-    struct str id = str_is_id(device_id, KEY_ID_MAX) ? device_id : STR("-");
-    uint32_t partition = partition_of(core, id);
-    struct key device, shadow, events;
-    struct decimal now, most;
-    struct str keys[] = {key_device(&device, partition, id), key_shadow(&shadow, partition, id),
-                         key_events(&events, partition)};
-    struct str args[] = {app_id,
-                         id,
-                         decimal_str(&now, clock_now_ms()),
-                         str_of(arena_printf(arena, "si/%.*s", STR_ARG(service_id))),
-                         info_of(arena, mute_commands),
-                         payload_of(arena, service_id, mute_commands),
-                         decimal_str(&most, core->settings->shadow_properties)};
 
-    *setting = (struct setting_info){cb, arg};
-    redis_script(core->redis, &script_service_info, 3, keys, 7, args, info_set, setting);
+    *setting = (struct setting_info){core, arena, app_id, STR_NONE, service_id, mute_commands,
+                                     cb, arg};
+    device_read(core, arena, app_id, device_id, false, device_found, setting);
 }

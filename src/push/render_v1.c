@@ -192,12 +192,13 @@ static void model_deleted(const struct rendering *r, size_t part, struct json_wr
 static void service_info_changed(const struct rendering *r, size_t part, struct json_writer *w)
 {
     const struct json *info = json_get(r->payload, "info");
+    struct str id = json_get_str(r->payload, "id"), type = json_get_str(r->payload, "type");
 
     (void)part;
     head(r, w, "serviceInfoChanged");
     gateway(r, w);
-    json_member_str(w, "serviceId", json_get_str(r->payload, "id"));
-    json_member_str(w, "serviceType", json_get_str(r->payload, "id"));
+    json_member_str(w, "serviceId", id);
+    json_member_str(w, "serviceType", type.p ? type : id);
     json_member_raw(w, "serviceInfo", info ? info->text : STR("null"));
     json_object_end(w);
 }

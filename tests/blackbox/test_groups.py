@@ -10,7 +10,7 @@ from helpers.errors import (APP_NOT_AUTHORIZED, APP_NOT_AUTHORIZED_200, APP_UNKN
                             GROUP_FULL, GROUP_NAME_USED, GROUP_PARAMETER, GROUP_QUOTA,
                             GROUP_TOO_MANY, GROUP_UNKNOWN, INPUT_INVALID, TOKEN_INVALID, expect_empty,
                             expect_json, expect_refusal)
-from helpers.nouns import ADD_TO_GROUP, GROUP_MEMBERS, GROUPS, REMOVE_FROM_GROUP, new_name
+from helpers.nouns import ADD_TO_GROUP, DEVICES, GROUP_MEMBERS, GROUPS, REMOVE_FROM_GROUP, new_name
 from helpers.waiting import wait_until
 
 
@@ -242,6 +242,15 @@ def test_devices_are_put_in_and_taken_out(application, devices):
     expect_empty(application.try_remove(group, devices[0]), 200)
     assert application.members(group) == [devices[2].id]
     assert groups_of(devices[1]) == []
+
+
+def test_queries_for_many_devices_show_their_groups(application, devices):
+    first, second = application.create_group("First", devices[0]), application.create_group("Second", devices[2])
+    expected = {devices[0].id: [first["id"]], devices[1].id: [], devices[2].id: [second["id"]]}
+    page = application.get(f"{DEVICES}?pageNo=0&pageSize=10").json
+    by_ids = application.post("/iocm/app/dm/v1.1.0/queryDevicesByIds", {"deviceIds": list(expected)}).json
+    for answer in (page, by_ids):
+        assert {d["deviceId"]: d["devGroupIds"] for d in answer["devices"]} == expected
 
 
 def test_a_device_is_in_one_group_at_most(application, devices):

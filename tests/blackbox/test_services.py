@@ -7,6 +7,7 @@ import pytest
 
 from helpers.errors import (APP_NOT_AUTHORIZED, APP_UNKNOWN, DEVICE_PARAMETER, DEVICE_UNKNOWN, INPUT_INVALID,
                             expect_empty, expect_json, expect_refusal)
+from helpers.models import METER_INFO, upload
 from helpers.nouns import DEVICES
 
 LOCATION = "/iocm/app/location/v1.1.0/queryDeviceRealtimeLocation"
@@ -53,6 +54,16 @@ def test_only_a_change_of_muted_commands_is_told(application, receiver, device):
     assert told == [("Valve", ["A"]), ("Valve", ["A", "B"]), ("Valve", []), ("Pump", ["A"])]
     assert {k: s["serviceInfo"] for k, s in services_of(device).items()} == {
         "Valve": {"muteCmds": []}, "Pump": {"muteCmds": ["A"]}}
+
+
+def test_the_type_of_a_service_is_that_of_its_model(application, receiver):
+    upload(application)
+    device = application.register_device(info=METER_INFO)
+    application.subscribe("serviceInfoChanged", receiver.url("/info"))
+    for service in ("Bypass", "Other"):
+        expect_empty(mute(device, "A", service=service), 200)
+    told = [(r.json["serviceId"], r.json["serviceType"]) for r in receiver.wait_for(2, "/info")]
+    assert told == [("Bypass", "Valve"), ("Other", "Other")]
 
 
 def test_the_body_may_leave_out_its_outer_object(application, device):

@@ -260,6 +260,11 @@ static void service_info_is_service_info_changed(void **state)
                         "{\"notifyType\":\"serviceInfoChanged\",\"deviceId\":\"dev1\","
                         "\"gatewayId\":\"gw1\",\"serviceId\":\"Valve\",\"serviceType\":"
                         "\"Valve\",\"serviceInfo\":{\"muteCmds\":[\"SET_VALVE\"]}}");
+    happens("1 service.info app1 dev1 dev1 0 {\"id\":\"Bypass\",\"type\":\"Valve\",\"info\":{}}");
+    assert_notification("serviceInfoChanged",
+                        "{\"notifyType\":\"serviceInfoChanged\",\"deviceId\":\"dev1\","
+                        "\"gatewayId\":\"dev1\",\"serviceId\":\"Bypass\",\"serviceType\":"
+                        "\"Valve\",\"serviceInfo\":{}}");
 }
 
 static void the_new_status_set_says_inactive(void **state)
