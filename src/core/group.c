@@ -160,8 +160,7 @@ static void put_devices(struct question *question, const struct group *new_group
     struct key app, groups, names, order, members, groups_of, all_devices;
     struct decimal per_device, created, most_groups, most_devices;
     size_t count = 7;
-    struct str *args =
-        arena_alloc(question->arena, (count + devices.count) * sizeof(*args));
+    struct str *args = arena_alloc(question->arena, (count + devices.count) * sizeof(*args));
     struct str keys[] = {key_app(&app, id),
                          key_app_groups(&groups, id),
                          key_app_group_names(&names, id),
@@ -273,10 +272,10 @@ void group_modify(struct core *core, struct arena *arena, struct str app_id, str
     struct decimal most;
     struct str keys[] = {key_app_groups(&groups, app), key_app_group_names(&names, app),
                          key_app_group_members(&members, app)};
-    struct str args[] = {
-        question->id, change->name,
-        change->most_devices >= 0 ? decimal_str(&most, change->most_devices) : STR(""),
-        change->description.p ? change->description : STR("")};
+    struct str args[] = {question->id, change->name,
+                         change->most_devices >= 0 ? decimal_str(&most, change->most_devices)
+                                                   : STR(""),
+                         change->description.p ? change->description : STR("")};
 
     question->cb.group = cb;
     redis_script(core->redis, &script_group_modify, 3, keys, 4, args, modified, question);
@@ -369,8 +368,8 @@ static void list_replied(enum redis_status status, const redisReply *reply, void
         count += group_from(question->arena, redis_reply_str(redis_reply_at(reply, 3 * i + 1)),
                             redis_reply_str(redis_reply_at(reply, 3 * i + 2)), group);
     }
-    question->cb.list(error, groups, count,
-                      error ? 0 : redis_reply_i64(redis_reply_at(reply, 0)), question->arg);
+    question->cb.list(error, groups, count, error ? 0 : redis_reply_i64(redis_reply_at(reply, 0)),
+                      question->arg);
 }
 
 void group_list(struct core *core, struct arena *arena, struct str app_id, struct str name,

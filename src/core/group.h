@@ -1,16 +1,17 @@
 /*
- * Groups of an application's devices. All that belongs to them lies with the application, not with the
- * devices, so that a group is counted and paged without looking at its members:
+ * Groups of an application's devices. All that belongs to them lies with the application, not with
+ * the devices, so that a group is counted and paged without looking at its members:
  *
  *     {a<app>}:grp         id -> "<name> <most devices> <created ms> <description as JSON>"
- *     {a<app>}:grpmember   "<group id> <device id>" by name: the count of a group is that of a range, a
- *                          page is a range by rank; both take the logarithm of all members
- *     {a<app>}:grpof       device id -> the ids of its groups
+ *     {a<app>}:grpmember   "<group id> <device id>" by name: the count of a group is that of a
+ * range, a page is a range by rank; both take the logarithm of all members {a<app>}:grpof device id
+ * -> the ids of its groups
  *
- * A device leaves its groups in the step that takes it out of the application's index (core/node.c).
- * A group that is deleted is gone at once; its members are taken away afterwards, some at a time. A
- * crash meanwhile leaves members of a group that does not exist: all who read memberships look whether
- * the group is there, and the next group that the application makes or deletes goes on with it.
+ * A device leaves its groups in the step that takes it out of the application's index
+ * (core/node.c). A group that is deleted is gone at once; its members are taken away afterwards,
+ * some at a time. A crash meanwhile leaves members of a group that does not exist: all who read
+ * memberships look whether the group is there, and the next group that the application makes or
+ * deletes goes on with it.
  *
  * Everything here takes an arena that lives until the callback; what the callback gets lives there.
  */
@@ -44,8 +45,8 @@ struct group_ids {
 };
 
 /* Makes a group with its first members, or nothing. wanted: name, description, most_devices.
- * ERR_APP_NOT_FOUND, ERR_GROUP_NAME, ERR_GROUP_QUOTA, ERR_GROUP_FULL (more members than it may have),
- * ERR_GROUP_PARAMETER (one of them does not exist, or is in another group). */
+ * ERR_APP_NOT_FOUND, ERR_GROUP_NAME, ERR_GROUP_QUOTA, ERR_GROUP_FULL (more members than it may
+ * have), ERR_GROUP_PARAMETER (one of them does not exist, or is in another group). */
 void group_create(struct core *core, struct arena *arena, struct str app_id,
                   const struct group *wanted, struct group_ids members, group_cb cb, void *arg);
 
@@ -72,20 +73,20 @@ void group_remove(struct core *core, struct arena *arena, struct str app_id, str
 
 /* With the ids of `count` of its members behind the first ones, by id; count 0: none.
  * ERR_GROUP_NOT_FOUND. */
-typedef void (*group_read_cb)(enum error error, const struct group *group,
-                              struct group_ids members, void *arg);
+typedef void (*group_read_cb)(enum error error, const struct group *group, struct group_ids members,
+                              void *arg);
 void group_read(struct core *core, struct arena *arena, struct str app_id, struct str id,
                 uint64_t first, size_t count, group_read_cb cb, void *arg);
 
-/* Groups behind the first ones, oldest first; total: in all. name STR_NONE: all, else the one that is
- * named so. count at most 500. */
+/* Groups behind the first ones, oldest first; total: in all. name STR_NONE: all, else the one that
+ * is named so. count at most 500. */
 typedef void (*group_list_cb)(enum error error, const struct group *groups, size_t count,
                               int64_t total, void *arg);
 void group_list(struct core *core, struct arena *arena, struct str app_id, struct str name,
                 uint64_t first, size_t count, group_list_cb cb, void *arg);
 
-/* Which groups devices are in, one command for all of them: lists[i] has the ids of devices.list[i]'s
- * groups with blanks between, and is "" when there is none. */
+/* Which groups devices are in, one command for all of them: lists[i] has the ids of
+ * devices.list[i]'s groups with blanks between, and is "" when there is none. */
 typedef void (*group_lists_cb)(enum error error, const struct str *lists, void *arg);
 void group_of_devices(struct core *core, struct arena *arena, struct str app_id,
                       struct group_ids devices, group_lists_cb cb, void *arg);

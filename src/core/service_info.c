@@ -98,14 +98,14 @@ static void set_info(struct setting_info *setting, struct str type)
     struct decimal now, most;
     struct str keys[] = {key_device(&device, partition, id), key_shadow(&shadow, partition, id),
                          key_events(&events, partition)};
-    struct str args[] = {setting->app_id,
-                         id,
-                         decimal_str(&now, clock_now_ms()),
-                         str_of(arena_printf(setting->arena, "si/%.*s",
-                                             STR_ARG(setting->service_id))),
-                         info_of(setting),
-                         payload_of(setting, type),
-                         decimal_str(&most, core->settings->shadow_properties)};
+    struct str args[] = {
+        setting->app_id,
+        id,
+        decimal_str(&now, clock_now_ms()),
+        str_of(arena_printf(setting->arena, "si/%.*s", STR_ARG(setting->service_id))),
+        info_of(setting),
+        payload_of(setting, type),
+        decimal_str(&most, core->settings->shadow_properties)};
 
     redis_script(core->redis, &script_service_info, 3, keys, 7, args, info_set, setting);
 }
@@ -134,12 +134,12 @@ static void device_found(enum error error, const struct device *device, void *ar
 }
 
 void service_info_set(struct core *core, struct arena *arena, struct str app_id,
-                      struct str device_id, struct str service_id,
-                      const struct json *mute_commands, service_info_cb cb, void *arg)
+                      struct str device_id, struct str service_id, const struct json *mute_commands,
+                      service_info_cb cb, void *arg)
 {
     struct setting_info *setting = arena_alloc(arena, sizeof(*setting));
 
-    *setting = (struct setting_info){core, arena, app_id, STR_NONE, service_id, mute_commands,
-                                     cb, arg};
+    *setting =
+        (struct setting_info){core, arena, app_id, STR_NONE, service_id, mute_commands, cb, arg};
     device_read(core, arena, app_id, device_id, false, device_found, setting);
 }

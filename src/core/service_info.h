@@ -1,6 +1,6 @@
 /*
- * What an application has set for a service of a device: which of its commands are muted. It is kept with
- * the last reported values, and a change of it is an event.
+ * What an application has set for a service of a device: which of its commands are muted. It is
+ * kept with the last reported values, and a change of it is an event.
  */
 #ifndef CORE_SERVICE_INFO_H
 #define CORE_SERVICE_INFO_H
@@ -20,7 +20,7 @@ typedef void (*service_info_cb)(enum error error, void *arg);
 /* ERR_DEVICE_NOT_FOUND; ERR_BAD_REQUEST: as much is kept of the device as may be
  * (device.shadow_properties). The arena lives until the callback. */
 void service_info_set(struct core *core, struct arena *arena, struct str app_id,
-                      struct str device_id, struct str service_id,
-                      const struct json *mute_commands, service_info_cb cb, void *arg);
+                      struct str device_id, struct str service_id, const struct json *mute_commands,
+                      service_info_cb cb, void *arg);
 
 #endif

@@ -25,10 +25,9 @@ static enum ctl_exit get_page(struct ctl *ctl, const char *path, int64_t page,
                               const struct json **answer)
 {
     struct client_answer got;
-    enum ctl_exit result =
-        client_request(ctl->client, ctl->arena, "GET",
-                       arena_printf(ctl->arena, "%s?page=%lld", path, (long long)page), NULL, false,
-                       &got);
+    enum ctl_exit result = client_request(
+        ctl->client, ctl->arena, "GET",
+        arena_printf(ctl->arena, "%s?page=%lld", path, (long long)page), NULL, false, &got);
 
     *answer = got.json;
     return result;

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.errors import (APP_NOT_AUTHORIZED, APP_NOT_AUTHORIZED_200, APP_UNKNOWN, APP_UNKNOWN_200, INTERNAL,
-                            NO_APP_KEY, THROTTLED, TOKEN_INVALID, expect_refusal)
+from helpers.errors import (APP_NOT_AUTHORIZED, APP_NOT_AUTHORIZED_200, APP_UNKNOWN, APP_UNKNOWN_200,
+                            INTERNAL, NO_APP_KEY, THROTTLED, TOKEN_INVALID, expect_refusal)
 from helpers.nouns import ADD_TO_GROUP, CREDENTIALS_BY_CODE, CREDENTIALS_BY_SECRET, GROUPS, REMOVE_FROM_GROUP
 from helpers.waiting import wait_until
 
@@ -23,11 +23,13 @@ def routes():
         text = source.read_text(encoding="utf-8")
         macros = dict(re.findall(r'^#define (\w+) +"([^"]*)"$', text, re.M))
         for method, path in re.findall(r"\{EVHTTP_REQ_(\w+),\s*([^,]+),\s*V1_APP,", text):
-            yield method, "".join(string or macros[name] for string, name in re.findall(r'"([^"]*)"|(\w+)', path))
+            parts = re.findall(r'"([^"]*)"|(\w+)', path)
+            yield method, "".join(string or macros[name] for string, name in parts)
 
 
 ROUTES = list(routes())
-every_route = pytest.mark.parametrize("method, path", ROUTES, ids=lambda value: value.replace("/iocm/app", ""))
+every_route = pytest.mark.parametrize("method, path", ROUTES,
+                                      ids=lambda value: value.replace("/iocm/app", ""))
 
 SUBSCRIPTION = {"notifyType": "deviceAdded", "callbackUrl": "http://127.0.0.1:9/x"}
 MEMBERS = {"devGroupId": "any", "deviceIds": ["any"]}

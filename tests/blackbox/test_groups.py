@@ -245,7 +245,8 @@ def test_devices_are_put_in_and_taken_out(application, devices):
 
 
 def test_queries_for_many_devices_show_their_groups(application, devices):
-    first, second = application.create_group("First", devices[0]), application.create_group("Second", devices[2])
+    first = application.create_group("First", devices[0])
+    second = application.create_group("Second", devices[2])
     expected = {devices[0].id: [first["id"]], devices[1].id: [], devices[2].id: [second["id"]]}
     page = application.get(f"{DEVICES}?pageNo=0&pageSize=10").json
     by_ids = application.post("/iocm/app/dm/v1.1.0/queryDevicesByIds", {"deviceIds": list(expected)}).json
@@ -339,8 +340,9 @@ def test_members_are_answered_page_by_page(application):
     assert application.get(f"{query}&pageNo=2147483647&pageSize=1000").json["deviceIds"] == []
 
 
-@pytest.mark.parametrize("query", ["", "devGroupId=", "devGroupId={id}&pageNo=-1", "devGroupId={id}&pageSize=0",
-                                   "devGroupId={id}&pageSize=1001", "devGroupId={id}&pageNo=x"])
+@pytest.mark.parametrize("query", [
+    "", "devGroupId=", "devGroupId={id}&pageNo=-1", "devGroupId={id}&pageNo=x", "devGroupId={id}&pageSize=0",
+    "devGroupId={id}&pageSize=1001"])
 def test_a_wrong_query_for_members_is_refused(application, query):
     group = application.create_group("Hall3")
     expect_refusal(application.get(f"{GROUP_MEMBERS}?{query.format(id=group['id'])}"), INPUT_INVALID)
@@ -420,7 +422,8 @@ def test_groups_are_shown_to_programs(platform, application, device):
 
 def test_what_is_wrong_about_a_group_is_said(platform, application):
     for arguments, code, text in [
-            (["list"], 2, "--app"), (["show", "Hall3"], 2, "--app"), (["show", "--app", application.id], 2, "GROUP"),
+            (["list"], 2, "--app"), (["show", "Hall3"], 2, "--app"),
+            (["show", "--app", application.id], 2, "GROUP"),
             (["list", "--app", "nothing"], 1, "nothing"),
             (["show", "Hall3", "--app", application.id], 1, "no group"),
             (["show", "a b", "--app", application.id], 1, "no group"),

@@ -203,7 +203,8 @@ def test_a_new_node_id_is_told(application, receiver):
     coded, by_secret = application.register_device(by_code=True), application.register_device()
     application.subscribe("deviceInfoChanged", receiver.url("/info"))
     names = [new_name(), new_name()]
-    for device, path, name in ((coded, CREDENTIALS_BY_CODE, names[0]), (by_secret, CREDENTIALS_BY_SECRET, names[1])):
+    for device, path, name in ((coded, CREDENTIALS_BY_CODE, names[0]),
+                               (by_secret, CREDENTIALS_BY_SECRET, names[1])):
         assert application.put(f"{path}/{device.id}", {"nodeId": name}).status == 200
         assert application.put(f"{path}/{device.id}", {}).status == 200  # keeps it
         assert application.put(f"{path}/{device.id}", {"nodeId": name}).status == 200

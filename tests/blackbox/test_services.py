@@ -106,7 +106,8 @@ def test_a_foreign_or_unknown_devices_service_is_not_set(platform, application, 
     body = {"muteCmds": ["A"]}
     expect_refusal(other.put(info_path(device), body), DEVICE_UNKNOWN)
     for unknown in ("nothing", "a%20b", "x" * 300):
-        expect_refusal(application.put(f"/iocm/app/dm/v1.1.0/devices/{unknown}/services/V", body), DEVICE_UNKNOWN)
+        path = f"/iocm/app/dm/v1.1.0/devices/{unknown}/services/V"
+        expect_refusal(application.put(path, body), DEVICE_UNKNOWN)
     expect_refusal(application.put(f"{info_path(device)}?appId={other.id}", body), APP_NOT_AUTHORIZED)
     expect_refusal(application.put(f"{info_path(device)}?appId=nothing", body), APP_UNKNOWN)
     assert services_of(device) == {}
@@ -135,7 +136,8 @@ def test_a_device_is_where_it_last_reported_to_be(device, reported, shown):
 
 @pytest.mark.parametrize("reported", [
     None, {"latitude": 59.91}, {"latitude": 91, "longitude": 0}, {"latitude": 0, "longitude": -180.001},
-    {"latitude": "north", "longitude": 0}, {"latitude": None, "longitude": 0}, {"latitude": True, "longitude": 0},
+    {"latitude": "north", "longitude": 0}, {"latitude": None, "longitude": 0},
+    {"latitude": True, "longitude": 0},
     {"latitude": "", "longitude": 0}, {"latitude": [1], "longitude": 0}, {"Latitude": 1, "Longitude": 2},
 ])
 def test_a_device_without_a_position_says_so(device, reported):

@@ -1,6 +1,6 @@
 /*
- * Groups of devices (/iocm/app/devgroup), and their members (/iocm/app/dm). Most of what goes wrong here
- * is answered with status 200 and an error_code.
+ * Groups of devices (/iocm/app/devgroup), and their members (/iocm/app/dm). Most of what goes wrong
+ * here is answered with status 200 and an error_code.
  */
 #include "api/v1/v1.h"
 
@@ -29,7 +29,8 @@ static bool read_page(const struct call *call, uint64_t default_size, uint64_t m
 /* The texts of an array; false: one is no text. */
 static bool read_ids(struct call *call, const struct json *array, struct group_ids *ids)
 {
-    struct str *list = arena_alloc(call_arena(call), (array ? array->count + 1 : 1) * sizeof(*list));
+    struct str *list =
+        arena_alloc(call_arena(call), (array ? array->count + 1 : 1) * sizeof(*list));
 
     *ids = (struct group_ids){list, 0};
     JSON_FOREACH (id, array) {
@@ -141,8 +142,8 @@ static void create(struct call *call)
     struct creating *creating = arena_zalloc(call_arena(call), sizeof(*creating));
     struct group_body body = {0};
 
-    if (!v1_read_body(call, create_fields, &body, ERR_BAD_REQUEST, ERR_BAD_REQUEST,
-                      ERR_BAD_REQUEST, NULL))
+    if (!v1_read_body(call, create_fields, &body, ERR_BAD_REQUEST, ERR_BAD_REQUEST, ERR_BAD_REQUEST,
+                      NULL))
         return;
     if (!group_name_is_valid(body.name) || !read_ids(call, body.devices, &creating->members)) {
         v1_fail(call, ERR_BAD_REQUEST);
@@ -198,16 +199,15 @@ static void modify(struct call *call)
     struct group_change *change = arena_zalloc(call_arena(call), sizeof(*change));
     struct group_body body = {.most_devices = -1};
 
-    if (!v1_read_body(call, modify_fields, &body, ERR_BAD_REQUEST, ERR_BAD_REQUEST,
-                      ERR_BAD_REQUEST, NULL))
+    if (!v1_read_body(call, modify_fields, &body, ERR_BAD_REQUEST, ERR_BAD_REQUEST, ERR_BAD_REQUEST,
+                      NULL))
         return;
     if (!group_name_is_valid(body.name)) {
         v1_fail(call, ERR_BAD_REQUEST);
         return;
     }
     change->name = body.name;
-    change->description =
-        body.description.p ? json_text_of(call, body.description) : STR_NONE;
+    change->description = body.description.p ? json_text_of(call, body.description) : STR_NONE;
     change->most_devices = body.most_devices;
     call_set_context(call, change);
     v1_check_app_200(call, STR_NONE, modify_own);
@@ -353,8 +353,8 @@ struct tag_body {
 static const struct field tag_fields[] = {
     {"devGroupId", FIELD_STRING, offsetof(struct tag_body, group_id), 1, GROUP_ID_MAX,
      FIELD_REQUIRED, NULL},
-    {"deviceIds", FIELD_ARRAY, offsetof(struct tag_body, devices), 1, GROUP_IDS_MAX,
-     FIELD_REQUIRED, NULL},
+    {"deviceIds", FIELD_ARRAY, offsetof(struct tag_body, devices), 1, GROUP_IDS_MAX, FIELD_REQUIRED,
+     NULL},
     {0},
 };
 
@@ -405,8 +405,8 @@ static void add_own(struct call *call)
 {
     struct tagging *tagging = call_context(call);
 
-    group_add(v1_core(call), call_arena(call), v1_app_id(call), tagging->group_id,
-              tagging->devices, answer_added, tagging);
+    group_add(v1_core(call), call_arena(call), v1_app_id(call), tagging->group_id, tagging->devices,
+              answer_added, tagging);
 }
 
 static void add(struct call *call)

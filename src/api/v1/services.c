@@ -1,6 +1,6 @@
 /*
- * Services of a device: which of their commands are muted, and where a device is by what one of them
- * last reported (/iocm/app/dm, /iocm/app/location).
+ * Services of a device: which of their commands are muted, and where a device is by what one of
+ * them last reported (/iocm/app/dm, /iocm/app/location).
  */
 #include "api/v1/v1.h"
 
@@ -48,8 +48,8 @@ static void set_service_info(struct call *call)
 
 /* ---- position ---- */
 
-/* The names and their meaning are those of the Mobile Location Protocol, from which they come: X is the
- * latitude, Y the longitude, both in degrees of WGS 84; the radius is in metres. */
+/* The names and their meaning are those of the Mobile Location Protocol, from which they come: X is
+ * the latitude, Y the longitude, both in degrees of WGS 84; the radius is in metres. */
 #define REFERENCE_SYSTEM        "EPSG:4326"
 #define POSITION_METHOD_FAILURE "6"
 
@@ -99,8 +99,7 @@ static struct str number_of(struct arena *arena, const struct device_service *se
     return STR_NONE;
 }
 
-static bool find_position(struct call *call, const struct device *device,
-                          struct position *position)
+static bool find_position(struct call *call, const struct device *device, struct position *position)
 {
     struct str wanted = str_of(v1_core(call)->settings->location_service);
     const struct device_service *service = device->services;
