@@ -32,15 +32,6 @@ static size_t text_limit(const char *name)
     return strcmp(name, "imsi") == 0 ? 64 : TEXT_MAX;
 }
 
-static size_t characters(struct str s)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < s.len; i++)
-        count += ((unsigned char)s.p[i] & 0xc0) != 0x80;
-    return count;
-}
-
 /* false: there, but not a text within its limit */
 static bool take_text(struct arena *arena, struct device_fields *fields, const struct json *object,
                       const char *member, const char *field)
@@ -49,7 +40,7 @@ static bool take_text(struct arena *arena, struct device_fields *fields, const s
 
     if (!value || value->type == JSON_NULL)
         return true;
-    if (value->type != JSON_STRING || characters(value->text) > text_limit(member))
+    if (value->type != JSON_STRING || str_characters(value->text) > text_limit(member))
         return false;
     device_fields_add(arena, fields, field, value->text);
     return true;
