@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- group_delete.lua: delete a group. Its members are taken away by group_sweep.lua, some at a time;
 -- until then nobody takes them for members, since their group does not exist.
 -- KEYS  1 groups   2 names   3 groups by time   4 groups that are gone       {a<app>}

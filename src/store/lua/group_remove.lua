@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- group_remove.lua: take devices out of a group.
 -- KEYS  1 groups   2 members   3 groups of devices   4 devices               {a<app>}
 -- ARGV  1 group id   2.. device ids, at most 1000

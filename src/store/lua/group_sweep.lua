@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- group_sweep.lua: take some members away from a group that is gone.
 -- KEYS  1 groups that are gone   2 members   3 groups of devices             {a<app>}
 -- ARGV  1 how many at most
