@@ -166,10 +166,11 @@ def test_no_more_goes_to_an_endpoint_than_its_rate(start_platform, receiver, sta
     platform = start_platform(push__rate="20")
     other = start_receiver()
     devices = [subscribed(platform, receiver) for _ in range(50)]
-    for device in devices:
-        device.report({"n": 0})
     elsewhere = subscribed(platform, other)
-    elsewhere.report({"n": 0})
+    assert platform.ctl("delivery", "pause").returncode == 0
+    for device in [*devices, elsewhere]:
+        device.report({"n": 0})
+    assert platform.ctl("delivery", "resume").returncode == 0
     other.wait_for_one()
     assert len(receiver.requests()) < 50  # an endpoint that waits is no matter of the others
     requests = receiver.wait_for(50)
