@@ -170,6 +170,8 @@ core_sources = \
     src/core/report_body.h \
     src/core/service_info.c \
     src/core/service_info.h \
+    src/core/service_types.c \
+    src/core/service_types.h \
     src/core/shadow.c \
     src/core/shadow.h \
     src/core/shadow_read.c \
@@ -233,6 +235,7 @@ api_v1_sources = \
     src/api/v1/history.c \
     src/api/v1/history_query.c \
     src/api/v1/history_query.h \
+    src/api/v1/models.c \
     src/api/v1/registration.c \
     src/api/v1/security.c \
     src/api/v1/services.c \
@@ -292,6 +295,7 @@ ctl_sources = \
     src/ctl/ctl.h \
     src/ctl/delivery.c \
     src/ctl/group.c \
+    src/ctl/model.c \
     src/ctl/shadow.c \
     src/ctl/show.c \
     src/ctl/show.h \
@@ -509,6 +513,7 @@ other_tests = \
     tests/blackbox/test_instances.py \
     tests/blackbox/test_logs.py \
     tests/blackbox/test_model_devices.py \
+    tests/blackbox/test_model_queries.py \
     tests/blackbox/test_models.py \
     tests/blackbox/test_netpolicy.py \
     tests/blackbox/test_notifications.py \

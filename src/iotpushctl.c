@@ -20,6 +20,7 @@ static const struct ctl_command *const tables[] = {
     ctl_status_commands,
     ctl_delivery_commands,
     ctl_certificate_commands,
+    ctl_model_commands,
     ctl_group_commands,
     ctl_shadow_commands,
 };
@@ -264,6 +265,8 @@ static const struct option known_options[] = {
     {"platform-certificate", no_argument, NULL, OPTION_OF_COMMANDS + CTL_PLATFORM_CERTIFICATE},
     {"ignore-anchor-expiry", no_argument, NULL, OPTION_OF_COMMANDS + CTL_IGNORE_ANCHOR_EXPIRY},
     {"members", no_argument, NULL, OPTION_OF_COMMANDS + CTL_MEMBERS},
+    {"replace", no_argument, NULL, OPTION_OF_COMMANDS + CTL_REPLACE},
+    {"force", no_argument, NULL, OPTION_OF_COMMANDS + CTL_FORCE},
     {0},
 };
 

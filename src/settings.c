@@ -228,6 +228,8 @@ const struct setting settings_table[] = {
      "Largest size of its capability files together; they alone are unpacked and kept in memory", NULL},
     {"model", "per_application", SETTING_INT, AT(core.models_per_app), "1000", 1, 10000, NULL, true,
      "Product models an application may have", NULL},
+    {"model", "answer_bytes", SETTING_SIZE, AT(core.capability_bytes), "16m", 64 * KIB, 1024 * MIB, NULL, true,
+     "Largest answer to deviceCapabilities; more is refused, as are more devices than device.per_query", NULL},
     {"model", "required", SETTING_BOOL, AT(core.model_is_required), "off", 0, 0, NULL, true,
      "A manufacturerId and model that a device is registered or modified with must name an installed product model, as a productId always must", NULL},
     {"model", "enforce_enum", SETTING_BOOL, AT(core.model_enforces_enum), "on", 0, 0, NULL, true,

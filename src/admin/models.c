@@ -7,6 +7,7 @@
 #include "admin/answer.h"
 #include "base/log.h"
 #include "core/app.h"
+#include "core/device_index.h"
 #include "core/model_package.h"
 #include "core/model_store.h"
 #include <stdlib.h>
@@ -282,14 +283,53 @@ static void answer_deleted(enum error error, void *arg)
     call_reply_empty(call, 204);
 }
 
-static void found_to_delete(enum error error, struct model_catalogue *catalogue, void *arg)
+static void delete_now(struct request *request)
+{
+    struct call *call = request->call;
+
+    model_delete(admin_core_of(call), call_arena(call), app_id_of(call), request->facts,
+                 answer_deleted, request);
+}
+
+static void users_counted(enum error error, uint64_t total, const struct str *ids, size_t count,
+                          void *arg)
 {
     struct request *request = arg;
     struct call *call = request->call;
 
-    if (take_catalogue(request, error, catalogue))
-        model_delete(admin_core_of(call), call_arena(call), app_id_of(call), request->facts,
-                     answer_deleted, request);
+    (void)ids;
+    (void)count;
+    if (error) {
+        fail(request, error);
+    } else if (total) {
+        request_end(request);
+        admin_fail(call, 409,
+                   arena_printf(call_arena(call),
+                                "%llu devices are of this manufacturer and model: --force "
+                                "(force=true) deletes it all the same",
+                                (unsigned long long)total));
+    } else {
+        delete_now(request);
+    }
+}
+
+/* Who registers a device meanwhile has one without a model: nothing is wrong with that. */
+static void found_to_delete(enum error error, struct model_catalogue *catalogue, void *arg)
+{
+    static const struct device_page only_count = {0};
+    struct request *request = arg;
+    struct call *call = request->call;
+    struct device_filter filter = {0};
+
+    if (!take_catalogue(request, error, catalogue))
+        return;
+    filter.manufacturer_id = request->facts->manufacturer_id;
+    filter.model = request->facts->name;
+    if (is_switched_on(call, "force"))
+        delete_now(request);
+    else
+        device_index_find(admin_core_of(call), call_arena(call), app_id_of(call), &filter,
+                          &only_count, users_counted, request);
 }
 
 static void delete_model(struct call *call)

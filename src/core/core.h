@@ -62,6 +62,7 @@ struct core_settings {
     /* [model] */
     int64_t model_package_bytes, model_files, model_unpacked_bytes, model_content_bytes;
     int64_t models_per_app;
+    int64_t capability_bytes; /* of an answer */
     bool model_enforces_enum, model_is_required;
     /* [partition] */
     int64_t lease_ms, heartbeat_ms;

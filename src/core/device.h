@@ -36,6 +36,7 @@ void device_fields_add(struct arena *arena, struct device_fields *fields, const 
 
 struct device_service { /* what was last reported of a service */
     struct str id;
+    struct str type; /* STR_NONE: as the id, or not asked for (core/service_types.h) */
     struct str info; /* what was set for it (core/service_info.h), JSON; STR_NONE: nothing */
     int64_t time_ms; /* 0: nothing was reported */
     struct device_fields properties; /* values are JSON texts */

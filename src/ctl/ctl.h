@@ -32,6 +32,8 @@ enum ctl_option {
     CTL_PLATFORM_CERTIFICATE,
     CTL_IGNORE_ANCHOR_EXPIRY,
     CTL_MEMBERS,
+    CTL_REPLACE,
+    CTL_FORCE,
     CTL_OPTION_COUNT
 };
 #define CTL_TAKES(option) (1u << (option))
@@ -61,6 +63,7 @@ extern const struct ctl_command ctl_app_commands[];
 extern const struct ctl_command ctl_status_commands[];
 extern const struct ctl_command ctl_delivery_commands[];
 extern const struct ctl_command ctl_certificate_commands[];
+extern const struct ctl_command ctl_model_commands[];
 extern const struct ctl_command ctl_group_commands[];
 extern const struct ctl_command ctl_shadow_commands[];
 

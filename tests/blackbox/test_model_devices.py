@@ -315,7 +315,7 @@ def test_replaced_and_deleted_models_count_for_the_next_report(platform, applica
            "?replace=true")
     device.report({"litres": 2, "cubic": 2})
     assert services_of(device) == {"Flow": {"litres": 1, "cubic": 2}}
-    assert platform.admin("DELETE", path_of(application, product)).status == 204
+    assert platform.admin("DELETE", path_of(application, product) + "?force=true").status == 204
     device.report({"litres": 3, "cubic": 3, "other": 3})
     assert services_of(device) == {"Flow": {"litres": 3, "cubic": 3, "other": 3}}
 

@@ -40,7 +40,7 @@ static void write_services(struct json_writer *w, const void *arg)
          service = service->next) {
         json_object(w);
         json_member_str(w, "serviceId", service->id);
-        json_member_str(w, "serviceType", service->id);
+        json_member_str(w, "serviceType", service->type.p ? service->type : service->id);
         json_member_raw(w, "serviceInfo", service->info);
         json_key(w, "data");
         json_object(w);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "core/device_index.h"
 #include "core/group.h"
+#include "core/service_types.h"
 
 #define PAGE_SIZE_DEFAULT 25
 #define PAGE_SIZE_MAX     250
@@ -151,8 +152,8 @@ static enum error read_query(struct query *query)
 
 /* ---- answering it ---- */
 
-/* Devices that were read, on their way to the answer: their groups are still to come, some at a
- * time. */
+/* Devices that were read, on their way to the answer: the types of their services are still
+ * to come, and their groups, some at a time. */
 struct listing {
     struct call *call;
     struct device *devices;
@@ -177,6 +178,16 @@ static void groups_read(enum error error, const struct str *lists, void *arg)
     read_groups(listing);
 }
 
+static void services_named(enum error error, void *arg)
+{
+    struct listing *listing = arg;
+
+    if (error)
+        v1_fail(listing->call, error);
+    else
+        read_groups(listing);
+}
+
 static void read_groups(struct listing *listing)
 {
     size_t left = listing->count - listing->with_groups;
@@ -197,6 +208,7 @@ static void list_devices(struct call *call, const struct device *const *devices,
 {
     struct arena *arena = call_arena(call);
     struct listing *listing = arena_zalloc(arena, sizeof(*listing));
+    const struct device **list = arena_alloc(arena, (count + 1) * sizeof(*list));
 
     listing->call = call;
     listing->devices = arena_alloc(arena, (count + 1) * sizeof(*listing->devices));
@@ -207,9 +219,10 @@ static void list_devices(struct call *call, const struct device *const *devices,
         if (filter && !device_matches(devices[i], filter))
             continue;
         listing->ids[listing->count] = devices[i]->id;
+        list[listing->count] = &listing->devices[listing->count];
         listing->devices[listing->count++] = *devices[i];
     }
-    read_groups(listing);
+    service_types_find(v1_core(call), arena, list, listing->count, services_named, listing);
 }
 
 static void write_devices(const struct listing *listing, bool with_imsi)

@@ -4,8 +4,9 @@
 #include "api/v1/device_object.h"
 #include "base/crypto.h"
 #include "base/decimal.h"
-#include "core/product.h"
 #include "core/group.h"
+#include "core/product.h"
+#include "core/service_types.h"
 
 /* ---- querying ---- */
 
@@ -24,9 +25,22 @@ static void answer_device(enum error error, const struct str *group_ids, void *a
     call_reply_json(call, 200);
 }
 
+static void services_named(enum error error, void *arg)
+{
+    struct call *call = arg;
+    struct device *device = call_context(call);
+
+    if (error)
+        v1_fail(call, error);
+    else
+        group_of_devices(v1_core(call), call_arena(call), v1_app_id(call),
+                         (struct group_ids){&device->id, 1}, answer_device, call);
+}
+
 static void device_found(enum error error, const struct device *found, void *arg)
 {
     struct call *call = arg;
+    const struct device **list;
     struct device *device;
 
     if (error) {
@@ -34,10 +48,11 @@ static void device_found(enum error error, const struct device *found, void *arg
         return;
     }
     device = arena_alloc(call_arena(call), sizeof(*device));
+    list = arena_alloc(call_arena(call), sizeof(*list));
     *device = *found;
+    *list = device;
     call_set_context(call, device);
-    group_of_devices(v1_core(call), call_arena(call), v1_app_id(call),
-                     (struct group_ids){&device->id, 1}, answer_device, call);
+    service_types_find(v1_core(call), call_arena(call), list, 1, services_named, call);
 }
 
 static void query_own(struct call *call)

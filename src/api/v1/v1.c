@@ -195,7 +195,7 @@ static const struct route *const tables[] = {v1_security_routes, v1_registration
                                              v1_device_routes, v1_device_query_routes,
                                              v1_history_routes, v1_shadow_routes,
                                              v1_subscription_routes, v1_group_routes,
-                                             v1_service_routes, NULL};
+                                             v1_service_routes, v1_model_routes, NULL};
 
 struct http_api v1_api = {
     .name = "v1",

@@ -35,6 +35,6 @@ bool v1_read_body(struct call *call, const struct field *table, void *out, enum 
 
 extern const struct route v1_security_routes[], v1_registration_routes[], v1_device_routes[],
     v1_device_query_routes[], v1_history_routes[], v1_shadow_routes[],
-    v1_subscription_routes[], v1_group_routes[], v1_service_routes[];
+    v1_subscription_routes[], v1_group_routes[], v1_service_routes[], v1_model_routes[];
 
 #endif

@@ -48,7 +48,10 @@ class RedisClient:
                    "zset": ("ZRANGE", 0, -1), "stream": ("XRANGE", "-", "+"), "list": ("LRANGE", 0, -1)}
         found = []
         for key in self("KEYS", "*"):
-            command, *arguments = readers[self("TYPE", key)]
+            kind = self("TYPE", key)
+            if kind == "none":  # gone since it was listed
+                continue
+            command, *arguments = readers[kind]
             found.append(repr((key, self(command, key, *arguments))))
         return "\n".join(found)
 
