@@ -419,3 +419,17 @@ def test_iotpushctl_shows_a_row_for_each_property(platform, meter):
         "deviceId"] == meter.id
     refused = platform.ctl("device", "shadow", "nobody")
     assert (refused.returncode, "no such device" in refused.stderr) == (1, True)
+
+
+def test_a_service_that_was_only_set_up_is_not_in_the_shadow(application, meter):
+    response = application.put(f"/iocm/app/dm/v1.1.0/devices/{meter.id}/services/Valve",
+                               {"muteCmds": ["SET_VALVE"]})
+    assert response.status in (200, 204), response
+    assert len(meter.query()["services"]) == 1
+    assert shadow(meter)["services"] == []
+
+
+def test_a_report_that_its_model_cleans_out_leaves_the_wishes(meter):
+    write(meter, Valve={"position": 75})
+    meter.report({"unknown": 1}, service="Valve")
+    assert desired(meter) == {"Valve": {"position": 75}}
