@@ -190,11 +190,12 @@ struct question {
 static void answer_now(evutil_socket_t fd, short what, void *arg)
 {
     struct question *question = arg;
+    struct model *model = question->model;
 
     (void)fd;
     (void)what;
-    question->cb(ERR_OK, question->model, question->arg);
-    model_release(question->model);
+    question->cb(ERR_OK, model, question->arg); /* the question goes with its arena */
+    model_release(model);
 }
 
 static void catalogue_read(enum error error, struct model_catalogue *catalogue, void *arg)
