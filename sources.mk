@@ -212,6 +212,7 @@ push_sources = \
     src/push/reader.c \
     src/push/redirect.c \
     src/push/redirect.h \
+    src/push/refresh.c \
     src/push/render_v1.c \
     src/push/result.c \
     src/push/result.h \

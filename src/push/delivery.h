@@ -112,6 +112,9 @@ struct lane {
 };
 TAILQ_HEAD(lane_list, lane);
 
+struct target;
+TAILQ_HEAD(target_list, target);
+
 struct push_app {
     struct push *push;
     struct subscriptions *subscriptions; /* held; NULL until the first reading */
@@ -120,12 +123,16 @@ struct push_app {
     bool is_reading, is_outdated; /* outdated: to be read once more behind that */
     struct push_event_list waiting; /* for that reading, in order */
     struct lane_list lanes;
-    size_t target_count;
+    struct target_list targets;
+    bool is_refresh;    /* the reading under way: nothing is known to have changed */
+    int64_t refresh_ms; /* tick: then it is read again; 0: it is not in that list */
+    TAILQ_ENTRY(push_app) in_refresh;
     bool has_leftovers; /* parked for callbacks that no subscription has any more: they go first */
     struct event *again; /* timer: read again after Redis failed */
     UT_hash_handle hh;
     char id[];
 };
+TAILQ_HEAD(push_app_list, push_app);
 
 struct endpoint;
 
@@ -148,6 +155,7 @@ struct target {
     uint64_t dropped_since_log;
     struct event *wake; /* timer: probe, drain rate, Retry-After */
     bool is_in_queue;
+    TAILQ_ENTRY(target) in_app;
     TAILQ_ENTRY(target) in_queue; /* of the endpoint: targets that may have something to send */
 
     struct park **parks;    /* by partition number; NULL until the first */
@@ -174,7 +182,6 @@ struct target {
     size_t key_len;
     char key[]; /* "<application> <url>" */
 };
-TAILQ_HEAD(target_list, target);
 
 struct push {
     struct core *core;
@@ -193,6 +200,7 @@ struct push {
     struct indexer *indexer;
     struct endpoints *endpoints;
     struct dispatch *dispatch;
+    struct refresh *refresh;
     struct push_app *apps;     /* hash */
     struct lane *lanes;        /* hash */
     struct target *targets;    /* hash */
@@ -204,7 +212,8 @@ struct push {
     int64_t parked_bytes, parked_entries;
     size_t breaker_counts[BREAKER_STATES];
     uint64_t shared_changes; /* of breakers, written from here */
-    bool is_going; /* since Redis was (last) reached, and the switches were read */
+    bool has_redis; /* and knows its partitions */
+    bool is_going;  /* since Redis was (last) reached, and the switches were read */
     bool is_stopping, is_paused;
     unsigned sweeps;
 };
@@ -297,7 +306,6 @@ void acknowledger_forget(struct stream *stream); /* what was not sent yet */
 /* dispatch.c: from an event to deliveries */
 void dispatch_event(struct push_event *event);
 void dispatch_subscriptions_changed(struct push *push, struct str app_id); /* made here */
-void dispatch_refresh(struct push *push); /* changed elsewhere: once in a while */
 struct dispatch *dispatch_new(void);
 void dispatch_free(struct push *push); /* with the applications */
 /* One delivery less; when it was the last, the event is acknowledged. */
@@ -309,6 +317,13 @@ struct push_app *push_app_get(struct push *push, struct str id);
 void push_app_read(struct push_app *app); /* its subscriptions and breakers, unless under way */
 bool push_app_may_use(const struct push_app *app, struct str url); /* as far as is known */
 void push_app_leave(struct push_app *app); /* forgotten when nobody needs it */
+
+/* refresh.c: what others may have changed is read again */
+struct refresh *refresh_new(struct push *push);
+void refresh_free(struct refresh *refresh); /* after the applications */
+void refresh_join(struct push_app *app);    /* just read: again in a while */
+void refresh_soon(struct push_app *app); /* just made, perhaps for what is parked: nobody has read it */
+void refresh_leave(struct push_app *app);
 
 /* lane.c */
 /* false: the device's id is longer than any that was made. */

@@ -2,7 +2,7 @@
  * From an event to deliveries: which subscriptions match, and one rendered body per notification
  * type, shared by all that want it.
  *
- * Subscriptions come from the cache. When it has none for the application, its events wait in order
+ * Subscriptions come from the cache, and are read again before they are too old. When it has none for the application, its events wait in order
  * for one reading; events that come meanwhile queue behind them, so order is kept.
  */
 #include "push/park.h"
@@ -209,12 +209,15 @@ struct push_app *push_app_get(struct push *push, struct str id)
     app->push = push;
     TAILQ_INIT(&app->waiting);
     TAILQ_INIT(&app->lanes);
+    TAILQ_INIT(&app->targets);
     HASH_ADD(hh, push->apps, id[0], id.len, app);
+    refresh_soon(app);
     return app;
 }
 
 static void app_free(struct push_app *app)
 {
+    refresh_leave(app);
     HASH_DEL(app->push->apps, app);
     subscriptions_release(app->subscriptions);
     subscriptions_release(app->fresh);
@@ -238,7 +241,7 @@ bool push_app_may_use(const struct push_app *app, struct str url)
 void push_app_leave(struct push_app *app)
 {
     if (!app->is_reading && TAILQ_EMPTY(&app->waiting) && TAILQ_EMPTY(&app->lanes) &&
-        app->target_count == 0)
+        TAILQ_EMPTY(&app->targets))
         app_free(app);
 }
 
@@ -306,12 +309,10 @@ static void reading_failed(struct push_app *app)
 
 static void take_breakers(struct push_app *app)
 {
-    struct target *target, *next;
+    struct target *target;
 
-    HASH_ITER (hh, app->push->targets, target, next) {
-        if (target->app == app)
-            share_apply(target);
-    }
+    TAILQ_FOREACH (target, &app->targets, in_app)
+        share_apply(target);
 }
 
 /* The second of two answers. */
@@ -324,6 +325,7 @@ static void breakers_came(bool is_read, struct push_app *app)
         return;
     }
     app->is_reading = false;
+    refresh_join(app);
     take_breakers(app);
     take_subscriptions(app, app->fresh);
     subscriptions_release(app->fresh);
@@ -352,7 +354,7 @@ void push_app_read(struct push_app *app)
 {
     if (app->is_reading)
         return;
-    app->is_outdated = false;
+    app->is_outdated = app->is_refresh = false;
     app->is_reading = true;
     subscriptions_read(app->push->core, str_of(app->id), subscriptions_came, app);
     share_read(app, breakers_came);
@@ -364,7 +366,8 @@ void dispatch_event(struct push_event *event)
     struct push_app *app = push_app_get(push, event->facts.app_id);
     struct subscriptions *subscriptions = subscriptions_cached(push->core, str_of(app->id));
 
-    if (app->is_reading || !subscriptions || !app->breakers) {
+    if ((app->is_reading && !app->is_refresh) || !TAILQ_EMPTY(&app->waiting) || !subscriptions ||
+        !app->breakers) {
         TAILQ_INSERT_TAIL(&app->waiting, event, link);
         event->is_waiting = true;
         push_app_read(app);
@@ -391,22 +394,14 @@ void dispatch_subscriptions_changed(struct push *push, struct str app_id)
     if (!app)
         return;
     app->is_outdated = app->is_reading; /* what is under way may not know of it */
+    app->is_refresh = false;
     push_app_read(app);
-}
-
-void dispatch_refresh(struct push *push)
-{
-    struct push_app *app, *next;
-
-    HASH_ITER (hh, push->apps, app, next) {
-        if (!app->is_reading && !subscriptions_cached(push->core, str_of(app->id)))
-            push_app_read(app);
-    }
 }
 
 struct dispatch *dispatch_new(void)
 {
     struct dispatch *dispatch = xcalloc(1, sizeof(*dispatch));
+
 
     dispatch->arena = arena_new();
     dispatch->writer = json_writer_new();
@@ -417,9 +412,9 @@ void dispatch_free(struct push *push)
 {
     struct push_app *app, *next;
 
+    HASH_ITER (hh, push->apps, app, next)
+        app_free(app);
     arena_free(push->dispatch->arena);
     json_writer_free(push->dispatch->writer);
     free(push->dispatch);
-    HASH_ITER (hh, push->apps, app, next)
-        app_free(app);
 }

@@ -37,11 +37,8 @@ static void sweep(evutil_socket_t fd, short what, void *arg)
     target_park_slow(push);
     if (push->sweeps++ % SWEEPS_PER_SECOND == 0)
         target_sweep(push);
-    if (redis_is_connected(push->core->redis)) {
-        dispatch_refresh(push);
-        if (push->sweeps % SWEEPS_PER_SECOND == 0)
-            switches_refresh(push);
-    }
+    if (push->sweeps % SWEEPS_PER_SECOND == 0 && push->has_redis)
+        switches_refresh(push);
     metric_set(M_EVENTS_PENDING, (double)push->event_count, NULL);
     metric_set(M_EVENT_OLDEST,
                oldest_ms ? (double)(clock_now_ms() - oldest_ms) / 1000.0 : 0.0, NULL);
@@ -85,6 +82,7 @@ struct push *push_new(const struct push_config *config, char **error)
     push->timers = timers_new(push);
     push->indexer = indexer_new(push);
     push->dispatch = dispatch_new();
+    push->refresh = refresh_new(push);
     push->sweep = event_new(base, -1, EV_PERSIST, sweep, push);
     event_add(push->sweep, &(struct timeval){0, SWEEP_MS * 1000});
     subscription_set_listener(subscriptions_changed, push);
@@ -95,6 +93,7 @@ struct push *push_new(const struct push_config *config, char **error)
 void push_start(struct push *push)
 {
     push->is_going = false;
+    push->has_redis = true;
     switches_refresh(push);
 }
 
@@ -113,6 +112,7 @@ void push_go(struct push *push)
 
 void push_redis_lost(struct push *push)
 {
+    push->has_redis = false;
     reader_stop(push->reader);
 }
 
@@ -151,6 +151,7 @@ void push_free(struct push *push)
     subscription_set_listener(NULL, NULL);
     target_free_all(push);
     dispatch_free(push);
+    refresh_free(push->refresh);
     endpoints_free(push->endpoints);
     free_partitions(push);
     owner_free(push->owner);

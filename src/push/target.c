@@ -47,7 +47,7 @@ static struct target *target_new(struct push *push, struct str key, struct str a
     name_target(target, key);
     target->push = push;
     target->app = push_app_get(push, app_id);
-    target->app->target_count++;
+    TAILQ_INSERT_TAIL(&target->app->targets, target, in_app);
     target->url = target->key + app_id.len + 1;
     target->shown_url = url_without_query(str_of(target->url));
     /* A URL in Redis was checked when it was stored; one that is not legal now is never sent to. */
@@ -107,8 +107,8 @@ static void target_free(struct target *target)
     endpoint_release(target->endpoint);
     event_free(target->wake);
     free(target->path);
+    TAILQ_REMOVE(&app->targets, target, in_app);
     free(target);
-    app->target_count--;
     push_app_leave(app);
 }
 
@@ -423,20 +423,16 @@ static bool is_to_be_forgotten(const struct target *target)
 
 void target_find_leftovers(struct push_app *app)
 {
-    struct target *target, *next;
+    struct target *target;
 
     app->has_leftovers = false;
-    HASH_ITER (hh, app->push->targets, target, next) {
-        if (target->app != app)
-            continue;
+    TAILQ_FOREACH (target, &app->targets, in_app) {
         target->is_left_over = leads_nowhere(target);
         if (target->is_left_over && target->unread_parks > 0)
             app->has_leftovers = true;
     }
-    HASH_ITER (hh, app->push->targets, target, next) {
-        if (target->app == app)
-            unpark_wake(target);
-    }
+    TAILQ_FOREACH (target, &app->targets, in_app)
+        unpark_wake(target);
 }
 
 static void count_leftovers(struct push *push)
