@@ -133,6 +133,8 @@ core_sources = \
     src/core/device_layout.h \
     src/core/device_list.c \
     src/core/device_login.c \
+    src/core/device_members.c \
+    src/core/device_members.h \
     src/core/device_register.c \
     src/core/device_sync.c \
     src/core/error.c \
@@ -263,6 +265,9 @@ admin_sources = \
     src/admin/delivery.h \
     src/admin/deployment.c \
     src/admin/deployment.h \
+    src/admin/device_import.c \
+    src/admin/devices.c \
+    src/admin/devices.h \
     src/admin/groups.c \
     src/admin/groups.h \
     src/admin/models.c \
@@ -293,10 +298,17 @@ ctl_sources = \
     src/ctl/certificate.c \
     src/ctl/client.c \
     src/ctl/client.h \
+    src/ctl/csv.c \
+    src/ctl/csv.h \
     src/ctl/ctl.h \
     src/ctl/delivery.c \
+    src/ctl/device.c \
+    src/ctl/device.h \
+    src/ctl/device_import.c \
     src/ctl/group.c \
     src/ctl/model.c \
+    src/ctl/progress.c \
+    src/ctl/progress.h \
     src/ctl/shadow.c \
     src/ctl/show.c \
     src/ctl/show.h \
@@ -497,6 +509,7 @@ other_tests = \
     tests/blackbox/test_cluster.py \
     tests/blackbox/test_cluster_faults.py \
     tests/blackbox/test_ctl.py \
+    tests/blackbox/test_ctl_device.py \
     tests/blackbox/test_daemon.py \
     tests/blackbox/test_delivery.py \
     tests/blackbox/test_delivery_breaker.py \

@@ -17,6 +17,7 @@
 
 static const struct ctl_command *const tables[] = {
     ctl_app_commands,
+    ctl_device_commands,
     ctl_status_commands,
     ctl_delivery_commands,
     ctl_certificate_commands,
@@ -267,6 +268,13 @@ static const struct option known_options[] = {
     {"members", no_argument, NULL, OPTION_OF_COMMANDS + CTL_MEMBERS},
     {"replace", no_argument, NULL, OPTION_OF_COMMANDS + CTL_REPLACE},
     {"force", no_argument, NULL, OPTION_OF_COMMANDS + CTL_FORCE},
+    {"status", required_argument, NULL, OPTION_OF_COMMANDS + CTL_STATUS},
+    {"type", required_argument, NULL, OPTION_OF_COMMANDS + CTL_TYPE},
+    {"name", required_argument, NULL, OPTION_OF_COMMANDS + CTL_NAME},
+    {"gateway", required_argument, NULL, OPTION_OF_COMMANDS + CTL_GATEWAY},
+    {"page", required_argument, NULL, OPTION_OF_COMMANDS + CTL_PAGE},
+    {"size", required_argument, NULL, OPTION_OF_COMMANDS + CTL_SIZE},
+    {"out", required_argument, NULL, OPTION_OF_COMMANDS + CTL_OUT},
     {0},
 };
 

@@ -7,6 +7,7 @@
 #include "admin/certificates.h"
 #include "admin/delivery.h"
 #include "admin/deployment.h"
+#include "admin/devices.h"
 #include "admin/groups.h"
 #include "admin/models.h"
 #include "admin/shadow.h"
@@ -110,6 +111,8 @@ static const struct route *const all_tables[] = {health_routes,
                                                  admin_app_routes,
                                                  admin_certificate_routes,
                                                  admin_deployment_routes,
+                                                 admin_device_routes,
+                                                 admin_device_import_routes,
                                                  admin_model_routes,
                                                  admin_delivery_routes,
                                                  admin_deadletter_routes,

@@ -61,6 +61,9 @@ void admin_fail_error(struct call *call, enum error error)
     case ERR_APP_NOT_FOUND:
         admin_fail(call, 404, "no such application");
         break;
+    case ERR_DEVICE_NOT_FOUND:
+        admin_fail(call, 404, "no such device");
+        break;
     case ERR_APP_HAS_DEVICES:
         admin_fail(call, 409, "the application still has devices; delete them too with --cascade");
         break;

@@ -34,6 +34,13 @@ enum ctl_option {
     CTL_MEMBERS,
     CTL_REPLACE,
     CTL_FORCE,
+    CTL_STATUS,
+    CTL_TYPE,
+    CTL_NAME,
+    CTL_GATEWAY,
+    CTL_PAGE,
+    CTL_SIZE,
+    CTL_OUT,
     CTL_OPTION_COUNT
 };
 #define CTL_TAKES(option) (1u << (option))
@@ -60,6 +67,7 @@ struct ctl_command {
 
 /* Rows ending in {0}. */
 extern const struct ctl_command ctl_app_commands[];
+extern const struct ctl_command ctl_device_commands[];
 extern const struct ctl_command ctl_status_commands[];
 extern const struct ctl_command ctl_delivery_commands[];
 extern const struct ctl_command ctl_certificate_commands[];

@@ -5,80 +5,16 @@
 #include "api/v1/v1.h"
 
 #include "base/crypto.h"
+#include "core/device_members.h"
 #include "core/product.h"
 
-#define TEXT_MAX 256
+#define TEXT_MAX DEVICE_TEXT_MAX
 
 /* ---- what both modes share ---- */
 
-/* Members of DeviceInfo that a registration may bring along. nodeId and status are not among them. */
-static const char *const info_members[] = {
-    "name",       "description", "manufacturerId",    "manufacturerName", "mac",
-    "location",   "deviceType",  "model",             "swVersion",        "fwVersion",
-    "hwVersion",  "protocolType", "radiusIp",          "bridgeId",        "supportedSecurity",
-    "isSecurity", "signalStrength", "sigVersion",      "serialNumber",    "batteryLevel",
-    NULL,
-};
-
-/* Other members that are kept as texts. */
-static const char *const text_members[] = {"endUserId", "imsi",     "productId", "organization",
-                                           "region",    "timezone", "groupId",   "account",
-                                           NULL};
-
-static size_t text_limit(const char *name)
-{
-    if (strcmp(name, "description") == 0 || strcmp(name, "location") == 0)
-        return 2048;
-    return strcmp(name, "imsi") == 0 ? 64 : TEXT_MAX;
-}
-
-/* false: there, but not a text within its limit */
-static bool take_text(struct arena *arena, struct device_fields *fields, const struct json *object,
-                      const char *member, const char *field)
-{
-    const struct json *value = json_get(object, member);
-
-    if (!value || value->type == JSON_NULL)
-        return true;
-    if (value->type != JSON_STRING || str_characters(value->text) > text_limit(member))
-        return false;
-    device_fields_add(arena, fields, field, value->text);
-    return true;
-}
-
-static bool take_json(struct arena *arena, struct device_fields *fields, const struct json *object,
-                      const char *member, enum json_type type)
-{
-    const struct json *value = json_get(object, member);
-
-    if (!value || value->type == JSON_NULL)
-        return true;
-    if (value->type != type)
-        return false;
-    device_fields_add(arena, fields, member, value->text);
-    return true;
-}
-
 static bool take_members(struct call *call, struct device_fields *fields, const struct json *body)
 {
-    struct arena *arena = call_arena(call);
-    const struct json *info = json_get(body, "deviceInfo");
-
-    for (size_t i = 0; info_members[i]; i++) {
-        if (!take_text(arena, fields, info, info_members[i], info_members[i]))
-            return false;
-    }
-    for (size_t i = 0; text_members[i]; i++) {
-        if (!take_text(arena, fields, body, text_members[i], text_members[i]))
-            return false;
-    }
-    if (!json_get(info, "location") &&
-        !take_text(arena, fields, body, "location", "location"))
-        return false;
-    if (!json_get(info, "name") && !take_text(arena, fields, body, "deviceName", "name"))
-        return false;
-    return take_json(arena, fields, body, "customFields", JSON_ARRAY) &&
-           take_json(arena, fields, body, "tags", JSON_ARRAY);
+    return !device_members_read(call_arena(call), fields, json_get(body, "deviceInfo"), body);
 }
 
 struct registration_body {
