@@ -471,6 +471,7 @@ unit_test_helpers = \
 
 script_files = \
     scripts/bench \
+    scripts/bench-devices \
     scripts/check-docs \
     scripts/check-layers \
     scripts/cluster-demo \
