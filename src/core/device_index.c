@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#define BATCH_MAX   50 /* devices per script: some milliseconds when all of them are new */
-#define SCRIPTS_MAX 4  /* under way; what comes meanwhile is written together */
+#define BATCH_MAX   100 /* devices per script: some milliseconds when all of them are new */
+#define SCRIPTS_MAX 2   /* under way; what comes meanwhile is written together */
 
 struct update {
     struct core *core;

@@ -311,11 +311,18 @@ def test_an_application_that_is_deleted_leaves_no_index(start_redis, start_platf
     client.close()
 
 
+def with_one_token(application, platform):
+    """At another instance; a login there would end the token here."""
+    there = at(application, platform)
+    there._token = application.token
+    return there
+
+
 def test_the_index_is_the_same_at_all_instances(cluster):
     members = cluster(2).members
     application = members[0].application()
     device = application.register_device(info={"name": "n"})
-    there = at(application, members[1])
+    there = with_one_token(application, members[1])
     assert found(there, name="n") == [device.id]
     device.modify(name="m")
     assert found(there, name="m") == [device.id]
@@ -329,7 +336,7 @@ def test_a_killed_owner_leaves_the_rest_to_the_next_one(cluster):
     machine = cluster(2)
     application = machine.members[0].application()
     devices = register(application, 20, info={"name": "n"})
-    there = at(application, machine.members[1])
+    there = with_one_token(application, machine.members[1])
     for device in devices:
         device.report({"litres": 1})
     machine.kill(machine.members[0])
@@ -369,6 +376,27 @@ def test_pages_go_over_the_borders_of_blocks(start_redis, start_platform, first)
         device.delete()
     assert found(application) == wanted[:6:-1]
     assert found(application, name="n1") == [wanted[i] for i in (11, 9, 7)]
+
+
+@pytest.mark.parametrize("first", [0, 64_900])
+def test_many_at_once_are_indexed_like_one_after_the_other(start_redis, start_platform, first):
+    redis = start_redis()
+    platform = start_platform(redis=redis)
+    application = with_ordinals_from(redis, platform, first)
+    rows = [{"nodeId": f"n{i}", "name": f"name {i % 250}", "deviceType": f"type {i % 3}",
+             "location": f"place {i % 7}"} for i in range(1200)]
+    for begin in range(0, len(rows), 400):
+        answer = platform.admin("POST", f"/admin/v1/apps/{application.id}/devices",
+                                {"devices": rows[begin:begin + 400]})
+        assert answer.status == 200 and all("secret" in result for result in answer.json["results"])
+    for kind, place in itertools.product(range(3), range(7)):
+        wanted = {row["nodeId"] for i, row in enumerate(rows) if (i % 3, i % 7) == (kind, place)}
+        answer = find(application, pageNo=0, pageSize=250, deviceType=f"type%20{kind}",
+                      location=f"place%20{place}")
+        assert answer["totalCount"] == len(wanted)
+        assert {device["deviceInfo"]["nodeId"] for device in answer["devices"]} == wanted
+    assert len(found(application, name="name%20249")) == 4
+    assert find(application, pageNo=4, pageSize=250, status="INACTIVE")["totalCount"] == 1200
 
 
 def test_a_query_leaves_nothing_in_redis_and_its_files(start_redis, start_platform):

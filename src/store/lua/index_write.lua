@@ -24,24 +24,62 @@ local function make_room()
   end
 end
 
-local function write_digests(old, new, offset)
+-- What changes of the bitmaps is collected first, so that devices that stand side by side, as after an
+-- import, cost one write per bitmap and not one per device: here, and in the append-only file.
+local changes = {} -- number of a key -> { offset, bit, offset, bit ... }
+
+local function change(key, offset, value)
+  local list = changes[key]
+  if not list then
+    list = {}
+    changes[key] = list
+  end
+  list[#list + 1] = offset
+  list[#list + 1] = value
+end
+
+local function change_digests(old, new, offset)
   for byte = 13, #new do
-    local changed = bit.bxor(string.byte(old, byte), string.byte(new, byte))
     local value = string.byte(new, byte)
+    local changed = bit.bxor(string.byte(old, byte), value)
     local key = 10 + (byte - 13) * 8
     while changed ~= 0 do
-      if bit.band(changed, 1) == 1 then
-        redis.call('SETBIT', KEYS[key], offset, bit.band(value, 1))
-      end
+      if bit.band(changed, 1) == 1 then change(key, offset, bit.band(value, 1)) end
       changed, value, key = bit.rshift(changed, 1), bit.rshift(value, 1), key + 1
     end
   end
 end
 
-local function write_value(old, new, base, offset)
+local function change_value(old, new, base, offset)
   if old == new then return end
-  if old > 0 then redis.call('SETBIT', KEYS[base + old], offset, 0) end
-  if new > 0 then redis.call('SETBIT', KEYS[base + new], offset, 1) end
+  if old > 0 then change(base + old, offset, 0) end
+  if new > 0 then change(base + new, offset, 1) end
+end
+
+-- Offsets within some bytes: read, changed, written.
+local function write_together(key, list, low, high)
+  local bytes = { string.byte(redis.call('GETRANGE', key, low, high), 1, -1) }
+  for i = #bytes + 1, high - low + 1 do bytes[i] = 0 end
+  for i = 1, #list, 2 do
+    local at = math.floor(list[i] / 8)
+    local mask = bit.rshift(128, list[i] - at * 8) -- the highest bit is the first
+    local byte = bytes[at - low + 1]
+    bytes[at - low + 1] = list[i + 1] == 1 and bit.bor(byte, mask) or bit.band(byte, 255 - mask)
+  end
+  redis.call('SETRANGE', key, low, string.char(unpack(bytes)))
+end
+
+local function write_changes(key, list)
+  local low, high = list[1], list[1]
+  for i = 3, #list, 2 do
+    low, high = math.min(low, list[i]), math.max(high, list[i])
+  end
+  low, high = math.floor(low / 8), math.floor(high / 8)
+  if high - low < 64 then
+    write_together(key, list, low, high)
+  else
+    for i = 1, #list, 2 do redis.call('SETBIT', key, list[i], list[i + 1]) end
+  end
 end
 
 for i = 3, #ARGV, 3 do
@@ -56,13 +94,16 @@ for i = 3, #ARGV, 3 do
         refused[#refused + 1] = id
       else
         if has_bits and offset >= size / 8 then make_room() end
-        if not is_same_text then write_digests(old, row, offset) end
-        write_value(string.byte(old, 11), string.byte(row, 11), 3, offset)
-        write_value(string.byte(old, 12), string.byte(row, 12), 7, offset)
+        if not is_same_text then change_digests(old, row, offset) end
+        change_value(string.byte(old, 11), string.byte(row, 11), 3, offset)
+        change_value(string.byte(old, 12), string.byte(row, 12), 7, offset)
         redis.call('SETRANGE', KEYS[3], offset * #row, row)
-        redis.call('SETBIT', KEYS[2], offset, 1)
+        if struct.unpack('>I4', old) == 0 then change(2, offset, 1) end
       end
     end
   end
+end
+for key = 2, #KEYS do
+  if changes[key] then write_changes(KEYS[key], changes[key]) end
 end
 return refused
