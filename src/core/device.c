@@ -299,18 +299,20 @@ static void presence_looked_at(enum redis_status status, const redisReply *reply
     free(done);
 }
 
-void device_presence_due(struct core *core, struct str device_id, device_done_cb cb, void *arg)
+void device_presence_due(struct core *core, struct str device_id, struct str fence,
+                         device_done_cb cb, void *arg)
 {
     struct str id = id_or_none(device_id);
     uint32_t partition = partition_of(core, id);
-    struct key device, events, timers, marks;
+    struct key device, events, timers, marks, lease;
     struct decimal now, abnormal, offline;
     struct str keys[] = {key_device(&device, partition, id), key_events(&events, partition),
-                         key_timers(&timers, partition), key_index_marks(&marks, partition)};
+                         key_timers(&timers, partition), key_index_marks(&marks, partition),
+                         key_lease(&lease, partition)};
     struct str args[] = {id, decimal_str(&now, clock_now_ms()),
                          decimal_str(&abnormal, core->settings->abnormal_after_ms),
-                         decimal_str(&offline, core->settings->offline_after_ms)};
+                         decimal_str(&offline, core->settings->offline_after_ms), fence};
 
-    redis_script(core->redis, &script_device_presence, 4, keys, 4, args, presence_looked_at,
+    redis_script(core->redis, &script_device_presence, 5, keys, 5, args, presence_looked_at,
                  done_new(cb, arg));
 }

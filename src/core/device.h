@@ -120,10 +120,12 @@ struct device_renewal {
 void device_renew(struct core *core, struct arena *arena, struct str app_id, struct str device_id,
                   const struct device_renewal *renewal, device_register_cb cb, void *arg);
 
-/* Durable timers that came due (push/timers.c). */
-void device_registration_due(struct core *core, struct str device_id, device_done_cb cb,
-                             void *arg);
-void device_presence_due(struct core *core, struct str device_id, device_done_cb cb, void *arg);
+/* Durable timers that came due (push/timers.c). Nothing happens when the fence is not that of the
+ * partition's owner any more. */
+void device_registration_due(struct core *core, struct str device_id, struct str fence,
+                             device_done_cb cb, void *arg);
+void device_presence_due(struct core *core, struct str device_id, struct str fence,
+                         device_done_cb cb, void *arg);
 
 /* The device was there: activates it and makes it ONLINE, with the events that belong to it.
  * ERR_DEVICE_NOT_FOUND when it is gone, ERR_DEVICE_AUTH when it is muted. */

@@ -20,6 +20,7 @@ struct deletion {
     size_t child_count, next_child;
     struct str node_id, verify_code, gateway_id; /* of the device just deleted */
     struct str current;
+    struct str fence; /* with only_if_expired */
     device_done_cb cb;
     void *arg;
 };
@@ -95,19 +96,21 @@ static void record_deleted(enum redis_status status, const redisReply *reply, vo
 static void delete_record(struct deletion *deletion, struct str id)
 {
     uint32_t partition = partition_of(deletion->core, id);
-    struct key device, shadow, children, events, timers, history, desired, desired_history, marks;
+    struct key device, shadow, children, events, timers, history, desired, desired_history, marks,
+        lease;
     struct decimal now;
     struct str keys[] = {key_device(&device, partition, id), key_shadow(&shadow, partition, id),
                          key_children(&children, partition, id), key_events(&events, partition),
                          key_timers(&timers, partition), key_index_marks(&marks, partition),
+                         key_lease(&lease, partition),
                          key_history(&history, partition, id),
                          key_desired(&desired, partition, id),
                          key_desired_history(&desired_history, partition, id)};
     struct str args[] = {deletion->app_id, id, decimal_str(&now, clock_now_ms()),
-                         deletion->only_if_expired ? STR("expired") : STR("deleted")};
+                         deletion->only_if_expired ? STR("expired") : STR("deleted"), deletion->fence};
 
     deletion->current = id;
-    redis_script(deletion->core->redis, &script_device_delete, sizeof(keys) / sizeof(*keys), keys, 4,
+    redis_script(deletion->core->redis, &script_device_delete, sizeof(keys) / sizeof(*keys), keys, 5,
                  args, record_deleted, deletion);
 }
 
@@ -209,6 +212,7 @@ void device_delete(struct core *core, struct arena *arena, struct str app_id, st
 struct expiry {
     struct arena *arena;
     struct core *core;
+    struct str fence;
     device_done_cb cb;
     void *arg;
 };
@@ -232,18 +236,19 @@ static void expired_device_found(enum error error, const struct device *device, 
     }
     deletion = deletion_new(expiry->core, expiry->arena, expiry_done, expiry);
     deletion->only_if_expired = true;
+    deletion->fence = expiry->fence;
     deletion->app_id = device->app_id;
     deletion->device_id = device->id;
     next_device(deletion);
 }
 
-void device_registration_due(struct core *core, struct str device_id, device_done_cb cb,
-                             void *arg)
+void device_registration_due(struct core *core, struct str device_id, struct str fence,
+                             device_done_cb cb, void *arg)
 {
     struct arena *arena = arena_new();
     struct expiry *expiry = arena_alloc(arena, sizeof(*expiry));
 
-    *expiry = (struct expiry){arena, core, cb, arg};
+    *expiry = (struct expiry){arena, core, arena_str(arena, fence), cb, arg};
     device_read(core, arena, STR_NONE, arena_str(arena, device_id), false, expired_device_found,
                 expiry);
 }

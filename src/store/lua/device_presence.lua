@@ -1,9 +1,10 @@
 -- device_presence.lua: a presence timer came due: has the device been silent for too long?
--- KEYS  1 device   2 event stream   3 timers   4 marks of the index           {p<N>}
+-- KEYS  1 device   2 event stream   3 timers   4 marks of the index   5 lease  {p<N>}
 -- ARGV  1 device id   2 now (ms)   3 silence (ms) that makes it ABNORMAL, 0 = none
---       4 silence (ms) that makes it OFFLINE, 0 = none
--- -> the new status, or "" when nothing changed
+--       4 silence (ms) that makes it OFFLINE, 0 = none   5 fence
+-- -> the new status, or "" when nothing changed, or the lease is lost
 -- Safe to repeat: the time of the last report decides, not the number of runs.
+if (redis.call('GET', KEYS[5]) or '') ~= ARGV[5] then return '' end
 local timer = 'presence:' .. ARGV[1]
 local d = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'status', 'seen', 'nodeId')
 if not d[1] or d[3] == 'OFFLINE' or d[3] == 'INACTIVE' then

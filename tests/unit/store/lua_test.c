@@ -1063,7 +1063,7 @@ static void another_applications_device_keeps_its_credentials(void **state)
 /* -- deleting devices ------------------------------------------------------------------------- */
 
 #define DELETE_KEYS                                                                                \
-    KEYS(DEVICE, SHADOW, CHILDREN, EVENTS, TIMERS, MARKS, HISTORY, DESIRED, DESIRED_HISTORY)
+    KEYS(DEVICE, SHADOW, CHILDREN, EVENTS, TIMERS, MARKS, LEASE, HISTORY, DESIRED, DESIRED_HISTORY)
 
 static void a_device_is_deleted_with_all_that_is_its(void **state)
 {
@@ -1094,7 +1094,7 @@ static void another_applications_device_is_not_deleted(void **state)
     REFUSED("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
     given("HSET " DEVICE " app app2 nodeId n1 gateway dev1 activated 0 expires 1");
     REFUSED("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
-    REFUSED("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired"));
+    REFUSED("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired", ""));
 }
 
 static void a_registration_whose_time_is_over_expires(void **state)
@@ -1102,9 +1102,9 @@ static void a_registration_whose_time_is_over_expires(void **state)
     (void)state;
     given("HSET " DEVICE " app app1 nodeId n1 verifyCode v1 gateway gw1 activated 0 expires 1000");
     given("ZADD " TIMERS " 1000 registration:dev1");
-    ANSWER("OK n1 v1 gw1", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired"));
+    ANSWER("OK n1 v1 gw1", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired", ""));
     assert_state(MARKED EVENTS "\n  e 1 device.bound app1 dev1 gw1 1000 {\"result\":\"expired\"}\n");
-    SECOND_ANSWER("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired"));
+    SECOND_ANSWER("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired", ""));
 }
 
 static void a_device_that_was_activated_does_not_expire(void **state)
@@ -1112,7 +1112,7 @@ static void a_device_that_was_activated_does_not_expire(void **state)
     (void)state;
     given("HSET " DEVICE " app app1 nodeId n1 gateway dev1 activated 1 expires 1000");
     given("ZADD " TIMERS " 1000 registration:dev1 3 presence:dev1");
-    TWICE("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired"));
+    TWICE("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired", ""));
     assert_state(DEVICE " activated=1 app=app1 expires=1000 gateway=dev1 nodeId=n1\n" TIMERS
                         " presence:dev1=3\n");
 }
@@ -1123,10 +1123,10 @@ static void a_registration_without_an_end_does_not_expire(void **state)
     given("HSET " DEVICE " app app1 nodeId n1 gateway dev1 activated 0");
     given_field(DEVICE, "expires", "");
     given("ZADD " TIMERS " 1000 registration:dev1");
-    TWICE("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired"));
+    TWICE("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired", ""));
     assert_state(DEVICE " activated=0 app=app1 expires= gateway=dev1 nodeId=n1\n");
     given("HDEL " DEVICE " expires");
-    ANSWER("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired"));
+    ANSWER("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired", ""));
 }
 
 /* Its timer came due, and new credentials moved the end before this ran. */
@@ -1135,14 +1135,14 @@ static void a_registration_that_was_prolonged_meanwhile_still_has_its_timer(void
     (void)state;
     given("HSET " DEVICE " app app1 nodeId n1 gateway dev1 activated 0 expires 9000");
     given("ZADD " TIMERS " 9000 registration:dev1");
-    ANSWER("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired"));
+    ANSWER("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "2000", "expired", ""));
     assert_state(DEVICE " activated=0 app=app1 expires=9000 gateway=dev1 nodeId=n1\n" TIMERS
                         " registration:dev1=9000\n");
 }
 
 /* -- presence --------------------------------------------------------------------------------- */
 
-#define PRESENCE_KEYS KEYS(DEVICE, EVENTS, TIMERS, MARKS)
+#define PRESENCE_KEYS KEYS(DEVICE, EVENTS, TIMERS, MARKS, LEASE)
 #define BOUND_EVENT                                                                                \
     "\n  e 1 device.bound app1 dev1 gw1 1000 {\"result\":\"succeeded\",\"info\":{\"nodeId\":"      \
     "\"n1\",\"status\":\"ONLINE\",\"statusDetail\":\"NONE\"}}"
@@ -1223,24 +1223,24 @@ static void a_silent_device_becomes_abnormal_and_then_offline(void **state)
 {
     (void)state;
     given_a_device_seen_at_1000("ONLINE");
-    ANSWER("ABNORMAL", device_presence, PRESENCE_KEYS, ARGS("dev1", "1100", "100", "500"));
+    ANSWER("ABNORMAL", device_presence, PRESENCE_KEYS, ARGS("dev1", "1100", "100", "500", ""));
     assert_state(SILENT_DEVICE("ABNORMAL") " statusDetail=TIME_OUT version=1\n" MARKED SILENCE_EVENT(
         "ABNORMAL", "1100") TIMERS " presence:dev1=1500 presence:dev2=2\n");
-    SECOND_ANSWER("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1100", "100", "500"));
+    SECOND_ANSWER("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1100", "100", "500", ""));
     given("DEL " EVENTS);
-    ANSWER("OFFLINE", device_presence, PRESENCE_KEYS, ARGS("dev1", "1500", "100", "500"));
+    ANSWER("OFFLINE", device_presence, PRESENCE_KEYS, ARGS("dev1", "1500", "100", "500", ""));
     assert_state(SILENT_DEVICE("OFFLINE") " statusDetail=TIME_OUT version=2\n" MARKED SILENCE_EVENT(
         "OFFLINE", "1500") TIMERS " presence:dev2=2\n");
-    SECOND_ANSWER("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1500", "100", "500"));
+    SECOND_ANSWER("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1500", "100", "500", ""));
 }
 
 static void a_device_that_was_seen_meanwhile_is_looked_at_later(void **state)
 {
     (void)state;
     given_a_device_seen_at_1000("ONLINE");
-    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1099", "100", "500"));
+    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1099", "100", "500", ""));
     assert_state(SILENT_DEVICE("ONLINE") "\n" TIMERS " presence:dev1=1100 presence:dev2=2\n");
-    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1499", "0", "500"));
+    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1499", "0", "500", ""));
     assert_state(SILENT_DEVICE("ONLINE") "\n" TIMERS " presence:dev1=1500 presence:dev2=2\n");
 }
 
@@ -1248,16 +1248,16 @@ static void a_silence_of_zero_is_never_reached(void **state)
 {
     (void)state;
     given_a_device_seen_at_1000("ONLINE");
-    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "0", "0"));
+    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "0", "0", ""));
     assert_state(SILENT_DEVICE("ONLINE") "\n" TIMERS " presence:dev2=2\n");
 
     given_a_device_seen_at_1000("ONLINE");
-    ANSWER("ABNORMAL", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "100", "0"));
+    ANSWER("ABNORMAL", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "100", "0", ""));
     assert_state(SILENT_DEVICE("ABNORMAL") " statusDetail=TIME_OUT version=1\n" MARKED SILENCE_EVENT(
         "ABNORMAL", "999999") TIMERS " presence:dev2=2\n");
 
     given_a_device_seen_at_1000("ONLINE");
-    ANSWER("OFFLINE", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "0", "500"));
+    ANSWER("OFFLINE", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "0", "500", ""));
     assert_state(SILENT_DEVICE("OFFLINE") " statusDetail=TIME_OUT version=1\n" MARKED SILENCE_EVENT(
         "OFFLINE", "999999") TIMERS " presence:dev2=2\n");
 }
@@ -1267,7 +1267,7 @@ static void a_time_of_today_stays_whole_in_the_timer(void **state)
     (void)state;
     given_a_device_seen_at_1000("ONLINE");
     given("HSET " DEVICE " seen 1790000000123");
-    ANSWER("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1790000000200", "90000000", "0"));
+    ANSWER("", device_presence, PRESENCE_KEYS, ARGS("dev1", "1790000000200", "90000000", "0", ""));
     assert_state(DEVICE " activated=1 app=app1 gateway=gw1 nodeId=n1 seen=1790000000123 "
                         "status=ONLINE\n" TIMERS " presence:dev1=1790090000123 presence:dev2=2\n");
 }
@@ -1281,14 +1281,14 @@ static void a_device_that_is_not_online_needs_no_presence_timer(void **state)
         char expected[200];
 
         given_a_device_seen_at_1000(statuses[i]);
-        TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "100", "500"));
+        TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "100", "500", ""));
         snprintf(expected, sizeof(expected), SILENT_DEVICE("%s") "\n" TIMERS " presence:dev2=2\n",
                  statuses[i]);
         assert_state(expected);
     }
     given_a_device_seen_at_1000("ONLINE");
     given("DEL " DEVICE);
-    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "100", "500"));
+    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "100", "500", ""));
     assert_state(TIMERS " presence:dev2=2\n");
 }
 
@@ -1769,6 +1769,24 @@ static void the_owner_deletes_events_that_are_done(void **state)
     assert_state(LEASE " i1:5\n" EVENTS "\n  e b\n");
 }
 
+static void who_lost_the_lease_runs_no_timers(void **state)
+{
+    (void)state;
+    given("SET " LEASE " i2:6");
+    given("HSET " DEVICE " app app1 gateway dev1 nodeId n1 status ONLINE seen 1000 expires 1000");
+    given("ZADD " TIMERS " 1 presence:dev1 1 registration:dev1");
+    REFUSED("", device_presence, PRESENCE_KEYS, ARGS("dev1", "9000", "100", "500", "i1:5"));
+    REFUSED("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "9000", "expired", "i1:5"));
+    given("DEL " LEASE);
+    REFUSED("", device_presence, PRESENCE_KEYS, ARGS("dev1", "9000", "100", "500", "i1:5"));
+    REFUSED("ALIVE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "9000", "expired", "i1:5"));
+    given("SET " LEASE " i1:5");
+    ANSWER("OFFLINE", device_presence, PRESENCE_KEYS,
+           ARGS("dev1", "9000", "100", "500", "i1:5"));
+    ANSWER("OK n1  dev1", device_delete, DELETE_KEYS,
+           ARGS("app1", "dev1", "9000", "expired", "i1:5"));
+}
+
 static void who_lost_the_lease_deletes_nothing(void **state)
 {
     (void)state;
@@ -2224,6 +2242,7 @@ int main(void)
         EMPTY(a_lease_is_renewed_by_its_fence_only),
         EMPTY(a_lease_is_released_by_its_fence_only),
         EMPTY(the_owner_deletes_events_that_are_done),
+        EMPTY(who_lost_the_lease_runs_no_timers),
         EMPTY(who_lost_the_lease_deletes_nothing),
         EMPTY(an_instance_that_lives_learns_who_else_does),
         EMPTY(an_instance_that_was_dead_lives_with_its_next_beat),
