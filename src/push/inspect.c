@@ -94,27 +94,54 @@ static const struct target *find(const struct push *push, struct str app_id, str
 
 /* ---- in all partitions ---- */
 
-struct inspection {
-    struct push *push;
-    struct push_endpoint *list;
-    size_t count, waiting;
-    enum error error;
-    push_endpoints_cb cb;
-    void *arg;
-};
-
-static void one_less(struct inspection *inspection, enum redis_status status)
-{
-    if (status != REDIS_DONE)
-        inspection->error = ERR_INTERNAL;
-    if (--inspection->waiting == 0)
-        inspection->cb(inspection->error, inspection->list, inspection->count, inspection->arg);
-}
+#define PORTION 100 /* commands under way, and a few: reports must not wait behind all of them */
 
 struct question {
     struct inspection *inspection;
     struct push_endpoint *endpoint;
 };
+
+struct inspection {
+    struct push *push;
+    struct push_endpoint *list;
+    struct question *questions; /* one for each */
+    size_t count, waiting;
+    void (*ask)(struct question *question, uint32_t partition); /* counts what it waits for */
+    size_t asked, to_ask; /* of each endpoint in each partition */
+    enum error error;
+    push_endpoints_cb cb;
+    void *arg;
+};
+
+static void ask_more(struct inspection *inspection)
+{
+    uint32_t partitions = inspection->push->core->partition_count;
+
+    while (inspection->asked < inspection->to_ask && inspection->waiting < PORTION &&
+           !inspection->error) {
+        size_t n = inspection->asked++;
+
+        inspection->ask(&inspection->questions[n / partitions], (uint32_t)(n % partitions));
+    }
+}
+
+static void one_less(struct inspection *inspection, enum redis_status status)
+{
+    if (status != REDIS_DONE)
+        inspection->error = ERR_INTERNAL;
+    inspection->waiting--;
+    ask_more(inspection);
+    if (inspection->waiting == 0)
+        inspection->cb(inspection->error, inspection->list, inspection->count, inspection->arg);
+}
+
+static void ask_everywhere(struct inspection *inspection,
+                           void (*ask)(struct question *question, uint32_t partition))
+{
+    inspection->ask = ask;
+    inspection->to_ask = inspection->count * inspection->push->core->partition_count;
+    one_less(inspection, REDIS_DONE);
+}
 
 static void entries_counted(enum redis_status status, const redisReply *reply, void *arg)
 {
@@ -154,7 +181,7 @@ static void oldest_read(enum redis_status status, const redisReply *reply, void 
     one_less(question->inspection, status);
 }
 
-static void ask(struct question *question, uint32_t partition)
+static void ask_what_is_parked(struct question *question, uint32_t partition)
 {
     struct redis *redis = question->inspection->push->core->redis;
     struct str digest = str_of(question->endpoint->digest);
@@ -185,10 +212,13 @@ static struct inspection *inspection_new(struct push *push, struct arena *arena,
         inspection->count++;
     inspection->list =
         arena_zalloc(arena, (inspection->count + 1) * sizeof(*inspection->list));
+    inspection->questions =
+        arena_zalloc(arena, (inspection->count + 1) * sizeof(*inspection->questions));
     for (size_t i = 0; i < inspection->count; i++) {
         struct push_endpoint *endpoint = &inspection->list[i];
 
         target = find(push, app_id, url, target);
+        inspection->questions[i] = (struct question){inspection, endpoint};
         endpoint->app_id = arena_str(arena, str_of(target->app->id));
         endpoint->url = arena_str(arena, url);
         endpoint->digest = arena_dup0(arena, str_of(target->digest));
@@ -200,16 +230,7 @@ static struct inspection *inspection_new(struct push *push, struct arena *arena,
 void push_show_endpoints(struct push *push, struct arena *arena, struct str app_id,
                          struct str url, push_endpoints_cb cb, void *arg)
 {
-    struct inspection *inspection = inspection_new(push, arena, app_id, url, cb, arg);
-
-    for (size_t i = 0; i < inspection->count; i++) {
-        struct question *question = arena_alloc(arena, sizeof(*question));
-
-        *question = (struct question){inspection, &inspection->list[i]};
-        for (uint32_t n = 0; n < push->core->partition_count; n++)
-            ask(question, n);
-    }
-    one_less(inspection, REDIS_DONE);
+    ask_everywhere(inspection_new(push, arena, app_id, url, cb, arg), ask_what_is_parked);
 }
 
 void push_write_endpoint(const struct push *push, const struct push_endpoint *endpoint,
@@ -257,10 +278,9 @@ void push_probe_endpoints(struct push *push, struct arena *arena, struct str app
     struct inspection *inspection = inspection_new(push, arena, app_id, url, cb, arg);
 
     for (size_t i = 0; i < inspection->count; i++) {
-        struct question *question = arena_alloc(arena, sizeof(*question));
+        struct question *question = &inspection->questions[i];
         struct key key;
 
-        *question = (struct question){inspection, &inspection->list[i]};
         inspection->waiting++;
         redis_script(push->core->redis, &script_breaker_due, 1,
                      (struct str[]){key_app_breakers(&key, question->endpoint->app_id)}, 1,
@@ -299,10 +319,9 @@ void push_reset_endpoints(struct push *push, struct arena *arena, struct str app
     struct inspection *inspection = inspection_new(push, arena, app_id, url, cb, arg);
 
     for (size_t i = 0; i < inspection->count; i++) {
-        struct question *question = arena_alloc(arena, sizeof(*question));
+        struct question *question = &inspection->questions[i];
         struct key key;
 
-        *question = (struct question){inspection, &inspection->list[i]};
         inspection->waiting++;
         redis_command(push->core->redis, 3,
                       (struct str[]){STR("HDEL"),
@@ -334,26 +353,24 @@ static void look_again(struct target *target)
     }
 }
 
+static void drop_in(struct question *question, uint32_t partition)
+{
+    struct str digest = str_of(question->endpoint->digest);
+    struct key entries, table;
+
+    question->inspection->waiting++;
+    redis_script(question->inspection->push->core->redis, &script_park_drop, 2,
+                 (struct str[]){key_parked(&entries, partition, digest),
+                                key_parked_table(&table, partition)},
+                 1, (struct str[]){digest}, dropped, question);
+}
+
 void push_drop_parked(struct push *push, struct arena *arena, struct str app_id, struct str url,
                       push_endpoints_cb cb, void *arg)
 {
     struct inspection *inspection = inspection_new(push, arena, app_id, url, cb, arg);
 
-    for (size_t i = 0; i < inspection->count; i++) {
-        struct question *question = arena_alloc(arena, sizeof(*question));
-        struct str digest = str_of(inspection->list[i].digest);
-
-        *question = (struct question){inspection, &inspection->list[i]};
+    for (size_t i = 0; i < inspection->count; i++)
         look_again(target_get(push, inspection->list[i].app_id, url));
-        for (uint32_t n = 0; n < push->core->partition_count; n++) {
-            struct key entries, table;
-
-            inspection->waiting++;
-            redis_script(push->core->redis, &script_park_drop, 2,
-                         (struct str[]){key_parked(&entries, n, digest),
-                                        key_parked_table(&table, n)},
-                         1, (struct str[]){digest}, dropped, question);
-        }
-    }
-    one_less(inspection, REDIS_DONE);
+    ask_everywhere(inspection, drop_in);
 }

@@ -638,6 +638,23 @@ def test_what_nobody_uses_is_not_reset(platform):
     assert unknown.returncode == 1 and "no application uses" in unknown.stderr
 
 
+def test_a_url_of_several_applications_is_shown_and_emptied_in_all_partitions(quick, receiver):
+    platform = quick(partition__count="200")
+    assert platform.ctl("delivery", "pause", receiver.url("/data")).returncode == 0
+    count = 3
+    for i in range(count):
+        application = platform.application(f"one-of-{i}")
+        subscribe(application, receiver)
+        for device in [application.register_device() for _ in range(i + 1)]:
+            device.report({"n": 0})
+    platform.wait_for_metric("parked_events", 1 + 2 + 3)
+    response = platform.admin("POST", "/admin/v1/endpoints/show", {"url": receiver.url("/data")})
+    assert sorted(one["parkedEverywhere"] for one in response.json["endpoints"]) == [1, 2, 3]
+    done = platform.ctl("-y", "endpoint", "drop-parked", receiver.url("/data"))
+    assert done.returncode == 0 and "6 parked" in done.stdout, done
+    wait_until_nothing_is_left(platform)
+
+
 def test_what_is_parked_is_thrown_away_on_demand(quick, receiver):
     platform = quick()
     application = platform.application()
