@@ -541,6 +541,10 @@ other_tests = \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \
     tests/fuzz/json_fuzz.c \
+    tests/fuzz/model_fuzz.c \
+    tests/fuzz/model_fuzz/content.json \
+    tests/fuzz/model_fuzz/meter.zip \
+    tests/fuzz/model_fuzz/stored.zip \
     tests/fuzz/mqtt_fuzz.c \
     tests/fuzz/mqtt_fuzz/answers \
     tests/fuzz/mqtt_fuzz/connect \

@@ -5,6 +5,7 @@ import io
 import json
 import stat
 import struct
+import time
 import zipfile
 
 import pytest
@@ -16,6 +17,10 @@ from helpers.waiting import wait_until
 DEVICE_FILE = "profile/devicetype-capability.json"
 FLOW_FILE = "service/Flow/profile/servicetype-capability.json"
 VALVE_FILE = "service/Valve/profile/servicetype-capability.json"
+
+
+def now_ms():
+    return int(time.time() * 1000)
 
 
 def show(application, product_id):
@@ -461,3 +466,54 @@ def test_a_model_of_one_instance_is_seen_by_the_other(cluster):
     upload(application, package(manufacturerName="Other"), "?replace=true")
     wait_until(lambda: two.admin("GET", path_of(application, made["productId"])).json.get(
         "manufacturerName") == "Other", "the change at the other instance")
+
+
+# ---- faults
+
+
+def test_an_event_that_a_crash_left_behind_is_pushed(start_redis, start_platform, receiver):
+    """As a crash between the two tags leaves it: stored with the model, in no stream."""
+    redis = start_redis()
+    platform = start_platform(redis=redis)
+    application = platform.application()
+    application.subscribe("deviceModelAdded", receiver.url("/added"))
+    product = upload(application)["productId"]
+    receiver.wait_for_one("/added")
+    client = redis.client()
+    key = f"{{a{application.id}}}:modelevents"
+    assert client("EXISTS", key) == 0  # nothing is left when all is well
+    payload = json.dumps({k: METER[k] for k in ("deviceType", "manufacturerName", "manufacturerId",
+                                                "model", "protocolType")})
+    client("ZADD", key, 1, f"left 1 model.added {application.id} {product} {product} {now_ms()} {payload}")
+    assert len(list_models(application)) == 1  # reads the catalogue
+    first, second = receiver.wait_for(2, "/added")
+    assert first.text == second.text and first.notify_id != second.notify_id
+    wait_until(lambda: client("EXISTS", key) == 0, "the entry's being taken out")
+    client.close()
+
+
+def test_an_event_that_is_just_being_appended_is_left_to_its_maker(start_redis, start_platform, receiver):
+    redis = start_redis()
+    application = start_platform(redis=redis).application()
+    application.subscribe("deviceModelAdded", receiver.url("/added"))
+    client = redis.client()
+    key = f"{{a{application.id}}}:modelevents"
+    client("ZADD", key, now_ms() + 60_000, f"fresh 1 model.added {application.id} p p {now_ms()} {{}}")
+    client("ZADD", key, 1, "no event at all")
+    upload(application)
+    assert len(list_models(application)) == 1
+    assert receiver.wait_for_one("/added").json["model"] == "WM200"
+    wait_until(lambda: client("ZCARD", key) == 1, "the end of what is no event")
+    client.close()
+
+
+def test_without_redis_a_package_is_not_taken(start_redis, start_platform):
+    redis = start_redis()
+    platform = start_platform(redis=redis, redis__command_timeout="500ms")
+    application = platform.application()
+    redis.stop()
+    for method, content in (("POST", package()), ("GET", None)):
+        assert platform.admin(method, path_of(application), content).status == 503
+    redis.start()
+    platform.wait_until_ready()
+    upload(application)
