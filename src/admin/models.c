@@ -143,12 +143,14 @@ static bool take_catalogue(struct request *request, enum error error,
                            struct model_catalogue *catalogue)
 {
     if (!error) {
-        request->facts = model_catalogue_find(catalogue, call_path_param(request->call, "productId"));
+        request->facts =
+            model_catalogue_find(catalogue, call_path_param(request->call, "productId"));
         request->catalogue = model_catalogue_hold(catalogue);
     }
-    if (error || !request->facts)
-        fail(request, error ? error : ERR_NOT_FOUND);
-    return request->facts != NULL;
+    if (!error && request->facts)
+        return true;
+    fail(request, error ? error : ERR_NOT_FOUND);
+    return false;
 }
 
 static void found_to_show(enum error error, struct model_catalogue *catalogue, void *arg)

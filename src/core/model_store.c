@@ -212,11 +212,14 @@ static void catalogue_read(enum error error, struct model_catalogue *catalogue, 
     facts = question->product_id.p ? model_catalogue_find(catalogue, question->product_id)
                                    : model_catalogue_match(catalogue, &question->reference);
     model = facts ? parsed(question->core, app_id, facts) : NULL;
-    if (!facts || model)
+    if (!facts || model) {
+        model_hold(model); /* whatever the callback does to the cache */
         question->cb(ERR_OK, model, question->arg);
-    else
-        read_content(question->core, question->arena, app_id, facts->product_id, question->cb,
-                     question->arg);
+        model_release(model);
+        return;
+    }
+    read_content(question->core, question->arena, app_id, facts->product_id, question->cb,
+                 question->arg);
 }
 
 static void ask(struct question *question)
