@@ -115,6 +115,16 @@ core_sources = \
     src/core/app_list.c \
     src/core/certificate.c \
     src/core/certificate.h \
+    src/core/command.c \
+    src/core/command.h \
+    src/core/command_cancel.c \
+    src/core/command_check.c \
+    src/core/command_check.h \
+    src/core/command_create.c \
+    src/core/command_private.h \
+    src/core/command_query.c \
+    src/core/command_task.c \
+    src/core/command_task.h \
     src/core/core.c \
     src/core/core.h \
     src/core/deadletter.c \
@@ -216,6 +226,8 @@ push_sources = \
     src/push/redirect.h \
     src/push/refresh.c \
     src/push/render_v1.c \
+    src/push/render_v1.h \
+    src/push/render_v1_command.c \
     src/push/result.c \
     src/push/result.h \
     src/push/share.c \
@@ -230,6 +242,11 @@ push_sources = \
 api_sources =
 
 api_v1_sources = \
+    src/api/v1/command_call.c \
+    src/api/v1/command_object.c \
+    src/api/v1/command_object.h \
+    src/api/v1/command_query.c \
+    src/api/v1/commands.c \
     src/api/v1/device_object.c \
     src/api/v1/device_object.h \
     src/api/v1/device_query.c \
@@ -260,6 +277,8 @@ admin_sources = \
     src/admin/apps.h \
     src/admin/certificates.c \
     src/admin/certificates.h \
+    src/admin/commands.c \
+    src/admin/commands.h \
     src/admin/deadletters.c \
     src/admin/delivery.c \
     src/admin/delivery.h \
@@ -298,6 +317,7 @@ ctl_sources = \
     src/ctl/certificate.c \
     src/ctl/client.c \
     src/ctl/client.h \
+    src/ctl/command.c \
     src/ctl/csv.c \
     src/ctl/csv.h \
     src/ctl/ctl.h \
@@ -373,6 +393,11 @@ lua_scripts = \
     src/store/lua/certificates_list.lua \
     src/store/lua/child_add.lua \
     src/store/lua/claim.lua \
+    src/store/lua/command.lua \
+    src/store/lua/command_list.lua \
+    src/store/lua/command_page.lua \
+    src/store/lua/command_task.lua \
+    src/store/lua/command_unlist.lua \
     src/store/lua/device_create.lua \
     src/store/lua/device_credential.lua \
     src/store/lua/device_delete.lua \
@@ -438,6 +463,7 @@ unit_tests = \
     tests/unit/bench/http_scan_test \
     tests/unit/bench/ledger_test \
     tests/unit/bench/seen_test \
+    tests/unit/core/command_test \
     tests/unit/core/device_layout_test \
     tests/unit/core/error_test \
     tests/unit/core/event_test \
@@ -494,6 +520,7 @@ other_tests = \
     tests/blackbox/helpers/haproxy.py \
     tests/blackbox/helpers/http.py \
     tests/blackbox/helpers/ledger.py \
+    tests/blackbox/helpers/link.py \
     tests/blackbox/helpers/load.py \
     tests/blackbox/helpers/models.py \
     tests/blackbox/helpers/nouns.py \
@@ -509,6 +536,8 @@ other_tests = \
     tests/blackbox/test_certificates.py \
     tests/blackbox/test_cluster.py \
     tests/blackbox/test_cluster_faults.py \
+    tests/blackbox/test_command_callbacks.py \
+    tests/blackbox/test_commands.py \
     tests/blackbox/test_ctl.py \
     tests/blackbox/test_ctl_device.py \
     tests/blackbox/test_daemon.py \

@@ -24,6 +24,7 @@ static const struct ctl_command *const tables[] = {
     ctl_model_commands,
     ctl_group_commands,
     ctl_shadow_commands,
+    ctl_command_commands,
 };
 
 /* All commands, one after the other; NULL behind the last. */
@@ -275,6 +276,7 @@ static const struct option known_options[] = {
     {"page", required_argument, NULL, OPTION_OF_COMMANDS + CTL_PAGE},
     {"size", required_argument, NULL, OPTION_OF_COMMANDS + CTL_SIZE},
     {"out", required_argument, NULL, OPTION_OF_COMMANDS + CTL_OUT},
+    {"device", required_argument, NULL, OPTION_OF_COMMANDS + CTL_DEVICE},
     {0},
 };
 

@@ -7,6 +7,7 @@
 #include "admin/certificates.h"
 #include "admin/delivery.h"
 #include "admin/deployment.h"
+#include "admin/commands.h"
 #include "admin/devices.h"
 #include "admin/groups.h"
 #include "admin/models.h"
@@ -119,6 +120,7 @@ static const struct route *const all_tables[] = {health_routes,
                                                  admin_signing_routes,
                                                  admin_group_routes,
                                                  admin_shadow_routes,
+                                                 admin_command_routes,
                                                  NULL};
 static const struct route *const health_tables[] = {health_routes, NULL};
 

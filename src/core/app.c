@@ -303,6 +303,7 @@ static void index_dropped(enum error error, void *arg)
     struct key app, nodes, devices, subscriptions, index, breakers, certificates, ordinals, blocks;
     struct key groups, names, order, members, groups_of, dead;
     struct key models, references, model_data, packages, model_events;
+    struct key commands, cancel_order, cancel_tasks;
     struct str keys[] = {key_app(&app, id), key_app_devices(&devices, id),
                          key_app_nodes(&nodes, id), key_app_subscriptions(&subscriptions, id),
                          key_app_subscription_index(&index, id),
@@ -318,7 +319,10 @@ static void index_dropped(enum error error, void *arg)
                          key_app_model_data(&model_data, id),
                          key_app_model_packages(&packages, id),
                          key_app_model_events(&model_events, id),
-                         key_app_ordinals(&ordinals, id), key_app_blocks(&blocks, id)};
+                         key_app_ordinals(&ordinals, id), key_app_blocks(&blocks, id),
+                         key_app_commands(&commands, id),
+                         key_app_cancel_order(&cancel_order, id),
+                         key_app_cancel_tasks(&cancel_tasks, id)};
 
     if (error)
         change_done(change, error);

@@ -49,6 +49,18 @@ struct core_settings {
     int64_t groups_per_app;
     int64_t groups_per_device;
     int64_t group_ids_per_call;
+    /* [command] */
+    int64_t commands_pending;                             /* per device */
+    int64_t command_keep, command_keep_time_ms;           /* per device */
+    int64_t commands_per_app, command_tasks;              /* listed, kept per application */
+    int64_t command_max_bytes;                            /* of parameters, of an answer */
+    int64_t command_cache_time_ms, command_cache_max_ms;  /* of one that names none; longest */
+    int64_t command_take_timeout_ms, command_ack_timeout_ms, command_answer_timeout_ms;
+    int64_t command_retransmit_after_ms;                  /* 0: they are not sent again */
+    int64_t command_zombie_after_ms;                      /* 0: nobody is one */
+    int command_model_check;                              /* enum command_model_check */
+    bool command_tells_end;       /* EXPIRED and CANCELED go to the command's callback */
+    bool command_has_old_status;  /* DEFAULT instead of PENDING */
     /* [subscription] */
     int same_type;                  /* enum subscription_same_type */
     int64_t urls_per_app;           /* fanout */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/decimal.h"
+#include "core/command.h"
 #include "core/node.h"
 #include "core/partition.h"
 #include "store/keys.h"
@@ -83,6 +84,7 @@ static void record_deleted(enum redis_status status, const redisReply *reply, vo
             next_device(deletion);
         return;
     }
+    command_due(deletion->core, deletion->current, STR(""), NULL, NULL);
     deletion->node_id = arena_str(deletion->arena, redis_reply_str(redis_reply_at(reply, 1)));
     deletion->verify_code = arena_str(deletion->arena, redis_reply_str(redis_reply_at(reply, 2)));
     deletion->gateway_id = arena_str(deletion->arena, redis_reply_str(redis_reply_at(reply, 3)));

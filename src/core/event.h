@@ -21,6 +21,11 @@
  *                      {"deviceType":text,"manufacturerName":text,"manufacturerId":text,"model":text,
  *                      "protocolType":text}; device and gateway are the productId
  *   service.info       {"id":service,"type":text,"info":{"muteCmds":[text]}}; type: of a model
+ *   command.status     {"id":text,"service":text,"serviceType":text,"method":text,"to":text,
+ *                      "request":text (if it has another name than its id),"url":text (its callback),
+ *                      "response":text (the answer's name),"call":true (sendCommand),
+ *                      "noConfirmation":true,"status":text,"detail":JSON,"answered":true,"code":number,
+ *                      "response":text (as the device said it)}; only what there is
  */
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H

@@ -13,6 +13,21 @@ const char *ctl_app_path(struct ctl *ctl, struct str id, const char *rest)
     return arena_printf(ctl->arena, "/admin/v1/apps/%s%s", segment, rest);
 }
 
+enum ctl_exit ctl_path_of_app(struct ctl *ctl, const char *rest, const char **path)
+{
+    const struct json *app;
+    enum ctl_exit result;
+
+    if (!ctl->options[CTL_APP]) {
+        ctl_complain("--app APP is needed: its id, or its name");
+        return CTL_USAGE;
+    }
+    result = ctl_find_app(ctl, ctl->options[CTL_APP], &app);
+    if (result == CTL_DONE)
+        *path = ctl_app_path(ctl, json_get_str(app, "appId"), rest);
+    return result;
+}
+
 static struct str show_number(const struct json *object, const char *key)
 {
     const struct json *number = json_get(object, key);

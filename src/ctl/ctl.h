@@ -41,6 +41,7 @@ enum ctl_option {
     CTL_PAGE,
     CTL_SIZE,
     CTL_OUT,
+    CTL_DEVICE,
     CTL_OPTION_COUNT
 };
 #define CTL_TAKES(option) (1u << (option))
@@ -74,6 +75,7 @@ extern const struct ctl_command ctl_certificate_commands[];
 extern const struct ctl_command ctl_model_commands[];
 extern const struct ctl_command ctl_group_commands[];
 extern const struct ctl_command ctl_shadow_commands[];
+extern const struct ctl_command ctl_command_commands[];
 
 /* "iotpushctl: ..." on stderr. */
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

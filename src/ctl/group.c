@@ -5,22 +5,6 @@
 #include "ctl/table.h"
 #include <stdio.h>
 
-/* rest: below the path of the application that --app names. */
-static enum ctl_exit find_path(struct ctl *ctl, const char *rest, const char **path)
-{
-    const struct json *app;
-    enum ctl_exit result;
-
-    if (!ctl->options[CTL_APP]) {
-        ctl_complain("--app APP is needed: its id, or its name");
-        return CTL_USAGE;
-    }
-    result = ctl_find_app(ctl, ctl->options[CTL_APP], &app);
-    if (result == CTL_DONE)
-        *path = ctl_app_path(ctl, json_get_str(app, "appId"), rest);
-    return result;
-}
-
 static enum ctl_exit get_page(struct ctl *ctl, const char *path, int64_t page,
                               const struct json **answer)
 {
@@ -87,7 +71,7 @@ static enum ctl_exit list(struct ctl *ctl, char **arguments)
     struct table *table;
     const char *path;
     int64_t page = 0, count = 0;
-    enum ctl_exit result = find_path(ctl, "/groups", &path);
+    enum ctl_exit result = ctl_path_of_app(ctl, "/groups", &path);
 
     (void)arguments;
     if (result != CTL_DONE)
@@ -160,7 +144,7 @@ static enum ctl_exit show(struct ctl *ctl, char **arguments)
         ctl_complain("the name is not UTF-8");
         return CTL_USAGE;
     }
-    result = find_path(ctl,
+    result = ctl_path_of_app(ctl,
                        arena_printf(ctl->arena, "/groups/%s",
                                     client_encode(ctl->client, ctl->arena, arguments[0])),
                        &path);

@@ -62,6 +62,11 @@ struct str call_query(const struct call *call, const char *name)
     return url_form_value(call->arena, call->query, name, false);
 }
 
+struct str call_query_nocase(const struct call *call, const char *name)
+{
+    return url_form_value(call->arena, call->query, name, true);
+}
+
 struct str call_header(const struct call *call, const char *name)
 {
     return str_of(evhttp_find_header(evhttp_request_get_input_headers(call->request), name));

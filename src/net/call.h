@@ -31,6 +31,7 @@ struct str call_path_param(const struct call *call,
                            const char *name); /* decoded, UTF-8, not empty */
 struct str call_query(const struct call *call,
                       const char *name); /* decoded; STR_NONE when absent */
+struct str call_query_nocase(const struct call *call, const char *name); /* its name in any case */
 struct str call_header(const struct call *call, const char *name); /* STR_NONE when absent */
 struct str call_body(const struct call *call);                     /* "" when there is none */
 const char *call_peer(const struct call *call); /* numeric address, "unix" on a unix socket */

@@ -106,6 +106,7 @@ struct lane {
     TAILQ_ENTRY(lane) in_ready;
     TAILQ_ENTRY(lane) in_app;
     UT_hash_handle hh;
+    bool is_own;                /* of an event with a callback of its own: no subscription */
     struct str subscription_id; /* the beginning of key */
     size_t key_len;
     char key[]; /* subscription id, NUL, device id; without order also what is delivered */
@@ -144,6 +145,7 @@ struct target {
     bool is_probe_granted, is_probe_asked; /* by all instances together: one of them probes */
     bool is_paused;                        /* by an operator */
     bool is_left_over;                     /* no subscription leads there any more */
+    bool has_own;                          /* events lead there that name it themselves */
     uint64_t shared_change;                /* the last change of its breaker written from here */
     struct lane_list ready;
     struct delivery_list deliveries; /* all of them, by arrival */
@@ -333,6 +335,8 @@ bool lane_add(struct push_app *app, struct target *target, struct push_event *ev
 void lane_advance(struct lane *lane);
 void lane_leave_queue(struct lane *lane); /* out of ready or pause, before it changes */
 void lane_pause(struct lane *lane, int64_t pause_ms); /* then ready again */
+/* The id is not a subscription's, but says that the event names its callback itself. */
+bool event_is_own(const struct push_event *event, struct str subscription_id);
 void lane_make_ready(struct lane *lane, bool first);
 void lane_retarget(struct lane *lane, struct str url); /* its subscription has a new callback */
 void lane_remove(struct lane *lane, struct delivery *delivery); /* not in flight; not counted */
@@ -354,6 +358,8 @@ size_t target_queue_limit(const struct target *target);
 size_t target_unpark_limit(const struct target *target);
 void target_unparking(struct target *target, size_t more, size_t less); /* entries asked for */
 void target_note_state(struct target *target, enum breaker_state before);
+/* Has something parked that may belong to subscriptions that lead elsewhere now. */
+bool target_has_leftovers(const struct target *target);
 bool target_is_settled(const struct target *target); /* nothing parked is left to be sent first */
 /* After it became invalid or was paused: what waits in memory is parked. */
 void target_park_all(struct target *target);

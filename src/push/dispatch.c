@@ -68,6 +68,7 @@ static bool prepare(struct dispatch *dispatch)
         .payload = json_parse(dispatch->arena, event->facts.payload, NULL),
         .has_old_status_set = event->push->core->settings->has_old_status_set,
         .sends_node_id = event->push->settings->sends_node_id,
+        .tells_command_end = event->push->core->settings->command_tells_end,
     };
     if (!dispatch->rendering.payload) {
         log_error("push", "event=%.*s state=dropped reason=unreadable",
@@ -88,6 +89,7 @@ static void dispatch_to(struct dispatch *dispatch, const struct subscription *su
     struct target *target = target_get(app->push, str_of(app->id), subscription->url);
     bool is_unparked = event->stream->park && event->stream->park->target == target;
 
+    target->has_own |= event_is_own(event, which->subscription_id);
     if (!is_unparked && park_wants(target, event->stream->partition)) {
         park_add(target, event, which);
         return;
@@ -130,8 +132,23 @@ static bool is_wanted(const struct subscriptions *subscriptions, const char *typ
     return false;
 }
 
+/* To the callback that the event names itself. which NULL: for the first time. */
+static void dispatch_own(struct dispatch *dispatch, const struct delivery_facts *which)
+{
+    struct subscription own = {0};
+    const struct notification_type *type =
+        prepare(dispatch) ? notification_of_its_own(&dispatch->rendering, &own.id, &own.url) : NULL;
+    const struct delivery_facts first = {.subscription_id = own.id};
+    struct body *body = NULL;
+
+    if (type && type->parts(&dispatch->rendering) > 0)
+        dispatch_to(dispatch, &own, type, which ? which : &first, &body);
+}
+
 static void dispatch_all(struct dispatch *dispatch)
 {
+    if (dispatch->event->facts.kind == EVENT_COMMAND_STATUS)
+        dispatch_own(dispatch, NULL);
     for (const struct notification_type *type = notification_types; type->name; type++) {
         if (type->kind != dispatch->event->facts.kind ||
             !is_wanted(dispatch->app->subscriptions, type->name) || !prepare(dispatch))
@@ -160,6 +177,10 @@ static void dispatch_only(struct dispatch *dispatch, const struct delivery_facts
         subscription ? type_of(dispatch->event, subscription) : NULL;
     struct body *body = NULL;
 
+    if (event_is_own(dispatch->event, which->subscription_id)) {
+        dispatch_own(dispatch, which);
+        return;
+    }
     if (!type)
         metric_add(M_DROPPED, 1, "unsubscribed", NULL, NULL);
     else if (prepare(dispatch) && which->part < type->parts(&dispatch->rendering))
@@ -266,6 +287,8 @@ static void follow_changes(struct push_app *app)
             subscriptions_find(app->subscriptions, lane->subscription_id);
 
         next = TAILQ_NEXT(lane, in_app);
+        if (lane->is_own)
+            continue;
         if (subscription)
             lane_retarget(lane, subscription->url);
         else

@@ -6,6 +6,7 @@
 #include "push/park.h"
 
 #include "base/mem.h"
+#include "core/command.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,6 +30,11 @@ static size_t make_key(const struct push *push, const struct push_event *event,
         len += (size_t)snprintf(key + len, LANE_KEY_MAX - len, " %.*s.%u",
                                 STR_ARG(event->origin_id), which->part);
     return len;
+}
+
+bool event_is_own(const struct push_event *event, struct str subscription_id)
+{
+    return event->facts.kind == EVENT_COMMAND_STATUS && subscription_id.len == COMMAND_ID_DIGITS;
 }
 
 static struct lane *lane_new(struct push_app *app, const char *key, size_t key_len,
@@ -80,6 +86,7 @@ bool lane_add(struct push_app *app, struct target *target, struct push_event *ev
     HASH_FIND(hh, app->push->lanes, key, key_len, lane);
     if (!lane)
         lane = lane_new(app, key, key_len, which->subscription_id.len);
+    lane->is_own = event_is_own(event, which->subscription_id);
     if (!lane->target)
         lane->target = target;
     delivery = xcalloc(1, sizeof(*delivery));

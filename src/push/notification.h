@@ -13,6 +13,7 @@ struct rendering {
     const struct json *payload;
     bool has_old_status_set; /* OFFLINE/NOT_ACTIVE instead of INACTIVE */
     bool sends_node_id;      /* deviceInfoChanged always says nodeId */
+    bool tells_command_end;  /* EXPIRED and CANCELED, to the command's callback */
 };
 
 struct notification_type {
@@ -25,5 +26,10 @@ struct notification_type {
 
 /* All types, ended by one without a name. */
 extern const struct notification_type notification_types[];
+
+/* What goes to a callback that the event names itself, without any subscription: the states of a
+ * command. NULL: nothing. The id stands in the delivery where others have that of their subscription. */
+const struct notification_type *notification_of_its_own(const struct rendering *rendering,
+                                                        struct str *id, struct str *url);
 
 #endif

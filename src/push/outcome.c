@@ -193,7 +193,8 @@ static bool is_unsubscribed(const struct lane *lane)
 {
     const struct subscriptions *subscriptions = lane->app->subscriptions;
 
-    return subscriptions && !subscriptions_find(subscriptions, lane->subscription_id);
+    return !lane->is_own && subscriptions &&
+           !subscriptions_find(subscriptions, lane->subscription_id);
 }
 
 /* Others hear of it, and what waits goes into the parks. */

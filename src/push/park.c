@@ -385,6 +385,7 @@ void park_take_over(struct partition *partition, const redisReply *table)
         park->oldest_ms = 0; /* not known: the first sweep looks */
         park->position[0] = '\0';
         park->resets++;
+        park->is_looked_through = false;
     }
 }
 

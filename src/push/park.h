@@ -36,6 +36,7 @@ struct park {
     int64_t bytes, entries;        /* in Redis, at the last answer */
     int64_t oldest_ms; /* no entry that is not in memory is older (wall); INT64_MAX: there is none */
     bool has_unread;   /* or may have: entries that are not in memory */
+    bool is_looked_through; /* by a target that no subscription leads to: nothing of any is left */
     bool is_reading;
     unsigned writes_seen, writes_sent, resets; /* what makes a read incomplete, or stale */
     char position[PARK_NAME_SIZE];    /* name of the last entry read; "" = before the first */

@@ -3,7 +3,7 @@
  * "notifyType":"..." without blanks, so the text is compact, and notifyType comes first; members that
  * are not known are written as null.
  */
-#include "push/notification.h"
+#include "push/render_v1.h"
 
 #include "base/clock.h"
 #include "core/device.h"
@@ -230,5 +230,7 @@ const struct notification_type notification_types[] = {
     {EVENT_MODEL_DELETED, "deviceModelDeleted", one, model_deleted},
     {EVENT_SERVICE_INFO, "serviceInfoChanged", one, service_info_changed},
     {EVENT_DESIRED_STATUS, "deviceDesiredPropertiesModifyStatusChanged", one, desired_status},
+    {EVENT_COMMAND_STATUS, "messageConfirm", render_v1_confirmations, render_v1_message_confirm},
+    {EVENT_COMMAND_STATUS, "commandRsp", render_v1_answers, render_v1_command_rsp},
     {0},
 };

@@ -208,6 +208,19 @@ void target_note_state(struct target *target, enum breaker_state before)
                  (long long)target->parked_entries);
 }
 
+bool target_has_leftovers(const struct target *target)
+{
+    if (!target->is_left_over || target->unread_parks == 0)
+        return false;
+    for (uint32_t i = 0; i < target->push->core->partition_count; i++) {
+        const struct park *park = target->parks[i];
+
+        if (park && park->has_unread && !park->is_looked_through)
+            return true;
+    }
+    return false;
+}
+
 bool target_is_settled(const struct target *target)
 {
     return target->unread_parks == 0 && target->unparked_count == 0;
@@ -415,10 +428,23 @@ static bool is_to_be_forgotten(const struct target *target)
     if (target->delivery_count > 0 || target->in_flight > 0 || target->park_count > 0 ||
         target->reads_under_way > 0)
         return false;
-    if (target->is_left_over && target->breaker.state == BREAKER_DOWN)
+    if (target->is_left_over && !target->has_own && target->breaker.state == BREAKER_DOWN)
         return true;
     return idle_ms >= IDLE_KEEP_MS && (target->breaker.state == BREAKER_UP ||
                                        idle_ms >= target->push->settings->v1_cache_time_ms);
+}
+
+static void find_leftovers(struct target *target)
+{
+    bool was_left_over = target->is_left_over;
+
+    target->is_left_over = leads_nowhere(target);
+    if (target->is_left_over == was_left_over)
+        return;
+    for (uint32_t i = 0; target->parks && i < target->push->core->partition_count; i++) {
+        if (target->parks[i])
+            target->parks[i]->is_looked_through = false;
+    }
 }
 
 void target_find_leftovers(struct push_app *app)
@@ -427,9 +453,8 @@ void target_find_leftovers(struct push_app *app)
 
     app->has_leftovers = false;
     TAILQ_FOREACH (target, &app->targets, in_app) {
-        target->is_left_over = leads_nowhere(target);
-        if (target->is_left_over && target->unread_parks > 0)
-            app->has_leftovers = true;
+        find_leftovers(target);
+        app->has_leftovers |= target_has_leftovers(target);
     }
     TAILQ_FOREACH (target, &app->targets, in_app)
         unpark_wake(target);
@@ -443,7 +468,7 @@ static void count_leftovers(struct push *push)
     for (app = push->apps; app; app = app->hh.next)
         app->has_leftovers = false;
     for (target = push->targets; target; target = target->hh.next)
-        target->app->has_leftovers |= target->is_left_over && target->unread_parks > 0;
+        target->app->has_leftovers |= target_has_leftovers(target);
 }
 
 void target_sweep(struct push *push)

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "core/command.h"
 #include "core/device.h"
 #include "core/shadow.h"
 #include "store/keys.h"
@@ -34,6 +35,7 @@ static const struct {
     {"registration", device_registration_due},
     {"presence", device_presence_due},
     {"desired", desired_due},
+    {"command", command_due},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(*kinds))
 

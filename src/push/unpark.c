@@ -71,6 +71,20 @@ static void move_to(struct park *park, struct str name, int64_t time_ms)
     park->oldest_ms = time_ms;
 }
 
+/* What is parked for a callback that no subscription leads to any more is taken out, to follow its
+ * subscription; what came here without one stays until the callback can be sent to. */
+static bool is_looking_through(const struct park *park)
+{
+    return park->target->is_left_over && !park->is_looked_through;
+}
+
+static void leave_in_park(struct park *park, struct push_event *event)
+{
+    HASH_DEL(park->stream.events, event);
+    event->is_forgotten = true;
+    event_free_memory(event);
+}
+
 /* false: no further. */
 static bool take_entry(struct park_read *read, struct str entry, size_t *taken)
 {
@@ -89,11 +103,14 @@ static bool take_entry(struct park_read *read, struct str entry, size_t *taken)
     if (!event)
         return true; /* it is being deleted */
     time_ms = event->facts.time_ms;
+    if (is_looking_through(park) && event_is_own(event, facts.only.subscription_id)) {
+        leave_in_park(park, event);
+        move_to(park, facts.id, time_ms);
+        return true;
+    }
     switch (judge(read, event, *taken)) {
     case STOP:
-        HASH_DEL(park->stream.events, event);
-        event->is_forgotten = true;
-        event_free_memory(event);
+        leave_in_park(park, event);
         park->oldest_ms = time_ms;
         return false;
     case TAKE:
@@ -108,6 +125,15 @@ static bool take_entry(struct park_read *read, struct str entry, size_t *taken)
     }
 }
 
+/* From now on it is read as if a subscription led there. */
+static void end_looking_through(struct park *park)
+{
+    park->is_looked_through = true;
+    park->position[0] = '\0';
+    park->resets++;
+    park->oldest_ms = 0; /* not known: the next sweep looks */
+}
+
 static void take_entries(struct park_read *read, const redisReply *reply)
 {
     struct park *park = read->park;
@@ -118,7 +144,9 @@ static void take_entries(struct park_read *read, const redisReply *reply)
         i++;
     if (i < reply->elements || reply->elements == read->count || park->resets != read->resets)
         return;
-    if (park->writes_seen == read->writes_sent) {
+    if (is_looking_through(park)) {
+        end_looking_through(park);
+    } else if (park->writes_seen == read->writes_sent) {
         park_set_unread(park, false);
         if (!park->stream.events)
             park_set_size(park, 0, 0); /* an operator may have thrown it away */
@@ -220,15 +248,16 @@ static bool can_be_read(const struct park *park)
            partition_may_send(park->stream.partition, clock_tick_ms());
 }
 
-/* The one with the oldest unread entry. */
+/* The one with the oldest unread entry; what subscriptions have left goes first. */
 static struct park *oldest_park(const struct target *target)
 {
+    bool has_leftovers = target_has_leftovers(target);
     struct park *oldest = NULL;
 
     for (uint32_t i = 0; target->parks && i < target->push->core->partition_count; i++) {
         struct park *park = target->parks[i];
 
-        if (can_be_read(park) && (!oldest || park->oldest_ms < oldest->oldest_ms))
+        if (can_be_read(park) && !(has_leftovers && park->is_looked_through) && (!oldest || park->oldest_ms < oldest->oldest_ms))
             oldest = park;
     }
     return oldest;
@@ -243,7 +272,7 @@ static bool may_unpark(const struct target *target)
 {
     if (target->unread_parks == 0 || !may_read(target->push) || !target->app->subscriptions)
         return false;
-    if (target->is_left_over)
+    if (target_has_leftovers(target))
         return true; /* what is parked follows its subscription elsewhere */
     return !target_holds_back(target) && !target->app->has_leftovers;
 }

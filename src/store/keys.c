@@ -118,6 +118,31 @@ struct str key_timers(struct key *key, uint32_t partition)
     return of_partition(key, partition, "t");
 }
 
+struct str key_commands(struct key *key, uint32_t partition, struct str device_id)
+{
+    return in_partition(key, partition, "cmd", device_id);
+}
+
+struct str key_command_order(struct key *key, uint32_t partition, struct str device_id)
+{
+    return in_partition(key, partition, "cmdo", device_id);
+}
+
+struct str key_command_queue(struct key *key, uint32_t partition, struct str device_id)
+{
+    return in_partition(key, partition, "cmdq", device_id);
+}
+
+struct str key_command_deadlines(struct key *key, uint32_t partition, struct str device_id)
+{
+    return in_partition(key, partition, "cmdt", device_id);
+}
+
+struct str key_command_devices(struct key *key, uint32_t partition)
+{
+    return of_partition(key, partition, "cmds");
+}
+
 struct str key_lease(struct key *key, uint32_t partition)
 {
     return of_partition(key, partition, "own");
@@ -269,6 +294,21 @@ struct str key_app_model_packages(struct key *key, struct str app_id)
 struct str key_app_model_events(struct key *key, struct str app_id)
 {
     return in_app(key, app_id, "modelevents");
+}
+
+struct str key_app_commands(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "cmds");
+}
+
+struct str key_app_cancel_order(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "canco");
+}
+
+struct str key_app_cancel_tasks(struct key *key, struct str app_id)
+{
+    return in_app(key, app_id, "canc");
 }
 
 struct str key_apps(struct key *key)

@@ -49,6 +49,18 @@ struct str key_index_working(struct key *key, uint32_t partition);
 /* zset: durable timers, "<kind>:<device>" by due time in ms. */
 struct str key_timers(struct key *key, uint32_t partition);
 
+/* hash: a device's commands (command.lua): <id> -> what was ordered, <id>/s its state, <id>/e what each
+ * of its events says, <id>/r the answer; @order, @mid, @flight. Life: the device's. */
+struct str key_commands(struct key *key, uint32_t partition, struct str device_id);
+/* zset: ids of a device's commands by time of creation in ms. */
+struct str key_command_order(struct key *key, uint32_t partition, struct str device_id);
+/* zset: ids of those that are to be sent, in their order. */
+struct str key_command_queue(struct key *key, uint32_t partition, struct str device_id);
+/* zset: ids of those that are not over, by the time in ms at which something happens to them. */
+struct str key_command_deadlines(struct key *key, uint32_t partition, struct str device_id);
+/* hash: command id -> device id, of all devices of the partition. */
+struct str key_command_devices(struct key *key, uint32_t partition);
+
 /* string: lease: "<instance>:<epoch>" of the partition's owner. Expires unless renewed. */
 struct str key_lease(struct key *key, uint32_t partition);
 /* integer: epoch of the last lease. */
@@ -109,6 +121,13 @@ struct str key_app_group_members(struct key *key, struct str app_id);
 struct str key_app_device_groups(struct key *key, struct str app_id);
 /* set: ids of groups that are gone and have members to be taken away still. */
 struct str key_app_dead_groups(struct key *key, struct str app_id);
+/* zset: "<device id> <command id>" by time of creation in ms: may have more than there is, never less,
+ * but for the oldest beyond command.per_application. */
+struct str key_app_commands(struct key *key, struct str app_id);
+/* zset: ids of cancel tasks by time of creation in ms. */
+struct str key_app_cancel_order(struct key *key, struct str app_id);
+/* hash: id of a cancel task -> JSON (core/command_task.c). */
+struct str key_app_cancel_tasks(struct key *key, struct str app_id);
 
 /* zset: application ids by time of creation. */
 struct str key_apps(struct key *key);

@@ -32,6 +32,7 @@ every_route = pytest.mark.parametrize("method, path", ROUTES,
                                       ids=lambda value: value.replace("/iocm/app", ""))
 
 SUBSCRIPTION = {"notifyType": "deviceAdded", "callbackUrl": "http://127.0.0.1:9/x"}
+COMMAND = {"deviceId": "any", "command": {"serviceId": "any", "method": "any"}}
 MEMBERS = {"devGroupId": "any", "deviceIds": ["any"]}
 
 # By the path's end behind its version, which all versions of a call have in common.
@@ -45,6 +46,13 @@ BODIES = {
     ("PUT", "devices/{deviceId}/services/{serviceId}"): {"muteCmds": []},
     ("POST", "queryDeviceRealtimeLocation"): {"deviceId": "any"},
     ("POST", "devGroups"): {"name": "any"},
+    ("POST", "deviceCommands"): COMMAND,
+    ("PUT", "deviceCommands/{deviceCommandId}"): {"status": "CANCELED"},
+    ("POST", "deviceCommandCancelTasks"): {"deviceId": "any"},
+    ("POST", "devices/{deviceId}/commands"): COMMAND,
+    ("PUT", "devices/{deviceId}/commands/{deviceCommandId}"): {"status": "CANCELED"},
+    ("POST", "cancelCmd"): {"deviceId": "any"},
+    ("POST", "devices/{deviceId}/services/{serviceId}/sendCommand"): {"header": {"method": "any"}},
     ("PUT", "devGroups/{devGroupId}"): {"name": "any"},
     ("POST", "devices/addDevGroupTagToDevices"): MEMBERS,
     ("POST", "devices/deleteDevGroupTagFromDevices"): MEMBERS,
@@ -94,8 +102,11 @@ def test_a_call_needs_an_application_and_its_token(platform, application, method
 def test_another_application_is_not_to_be_meant(platform, application, method, path, name):
     other = platform.application()
     unknown, known = APP_UNKNOWN, APP_NOT_AUTHORIZED
-    if path.startswith(GROUPS):  # there they travel with 200
+    # At some calls they travel with 200.
+    if path.startswith(GROUPS) or path.endswith(("/{deviceCommandId}", "/sendCommand")) and method != "GET":
         unknown, known = APP_UNKNOWN_200, APP_NOT_AUTHORIZED_200
+    elif path.startswith("/iocm/app/cmd/") and not path.endswith(("CancelTasks", "cancelCmd")):
+        unknown = APP_UNKNOWN_200
     expect_refusal(call(application, method, path, f"{name}=nobody"), unknown)
     expect_refusal(call(application, method, path, f"{name}={other.id}"), known)
 

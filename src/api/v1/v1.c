@@ -129,6 +129,11 @@ static void other_app_read_200(enum error error, const struct app *app, void *ar
                                               : error);
 }
 
+static void other_app_read_mixed(enum error error, const struct app *app, void *arg)
+{
+    other_app_read(error == ERR_APP_NOT_FOUND ? ERR_APP_NOT_FOUND_200 : error, app, arg);
+}
+
 /* The first that is not the caller's, or STR_NONE. */
 static struct str other_app(const struct call *call, struct str app_id)
 {
@@ -159,6 +164,11 @@ void v1_check_app(struct call *call, struct str app_id, call_handler next)
 void v1_check_app_200(struct call *call, struct str app_id, call_handler next)
 {
     check_app(call, app_id, next, other_app_read_200);
+}
+
+void v1_check_app_mixed(struct call *call, struct str app_id, call_handler next)
+{
+    check_app(call, app_id, next, other_app_read_mixed);
 }
 
 /* ---- bodies ---- */
@@ -195,7 +205,9 @@ static const struct route *const tables[] = {v1_security_routes, v1_registration
                                              v1_device_routes, v1_device_query_routes,
                                              v1_history_routes, v1_shadow_routes,
                                              v1_subscription_routes, v1_group_routes,
-                                             v1_service_routes, v1_model_routes, NULL};
+                                             v1_service_routes, v1_model_routes,
+                                             v1_command_routes, v1_command_query_routes,
+                                             v1_command_call_routes, NULL};
 
 struct http_api v1_api = {
     .name = "v1",

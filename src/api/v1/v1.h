@@ -28,6 +28,8 @@ void v1_fail(struct call *call, enum error error);
 void v1_check_app(struct call *call, struct str app_id, call_handler next);
 /* Where the protocol says these two with status 200. */
 void v1_check_app_200(struct call *call, struct str app_id, call_handler next);
+/* Where it says only 100203 so: commands. */
+void v1_check_app_mixed(struct call *call, struct str app_id, call_handler next);
 
 /* The body as an object read by a table; false: v1_fail(call, error) was called. */
 bool v1_read_body(struct call *call, const struct field *table, void *out, enum error malformed,
@@ -35,6 +37,7 @@ bool v1_read_body(struct call *call, const struct field *table, void *out, enum 
 
 extern const struct route v1_security_routes[], v1_registration_routes[], v1_device_routes[],
     v1_device_query_routes[], v1_history_routes[], v1_shadow_routes[],
-    v1_subscription_routes[], v1_group_routes[], v1_service_routes[], v1_model_routes[];
+    v1_subscription_routes[], v1_group_routes[], v1_service_routes[], v1_model_routes[],
+    v1_command_routes[], v1_command_query_routes[], v1_command_call_routes[];
 
 #endif

@@ -68,7 +68,21 @@ APP_UNKNOWN_200 = APP_UNKNOWN._replace(status=200)
 APP_NOT_AUTHORIZED_200 = APP_NOT_AUTHORIZED._replace(status=200)
 PRODUCT_UNKNOWN = Refusal(403, "600002", "The product not existed.")
 
+COMMAND_DEVICE_UNKNOWN = Refusal(200, "100418", "The deviceData is not existed.")
+DEVICE_NOT_ONLINE = Refusal(200, "100428", "The device is not online.")
+CALL_SERVICE_UNKNOWN = Refusal(404, "100444", "The serviceType is not exist.")
+COMMAND_MUTED = Refusal(200, "100432", "The device command is muted.")
+COMMAND_UNKNOWN = Refusal(200, "100434", "The device command is not existed.")
+COMMAND_OVER = Refusal(
+    200, "100435", "The device command already canceled, expired or executed, Cannot cancel.")
+COMMAND_QUOTA = Refusal(400, "100223", "Command counts has reached the upLimit.")
+COMMAND_NAME = Refusal(400, "102203", "CommandName is invalid.")
+DEVICE_FROZEN = Refusal(400, "100449", "The device is freezed cant operate.")
+GATEWAY_NOT_ONLINE = Refusal(403, "100450", "The gateway is not online.")
+DEVICE_ZOMBIE = Refusal(403, "100612", "Device is zombie.")
+
 CALLBACK_ILLEGAL = Refusal(400, "100222", "The request callbackurl is illegal.")
+CALLBACK_OF_ANOTHER_HOST = CALLBACK_ILLEGAL._replace(status=403)
 ALREADY_SUBSCRIBED = Refusal(409, "100227", "The resource is conflicted.")
 MANAGEMENT_PARAMETER = Refusal(400, "100228", "The application input is invalid.")
 

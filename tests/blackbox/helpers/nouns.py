@@ -35,6 +35,9 @@ GROUP_MEMBERS = "/iocm/app/dm/v1.2.0/devices/ids"
 ADD_TO_GROUP = "/iocm/app/dm/v1.1.0/devices/addDevGroupTagToDevices"
 REMOVE_FROM_GROUP = "/iocm/app/dm/v1.1.0/devices/deleteDevGroupTagFromDevices"
 SUBSCRIPTIONS = "/iocm/app/sub/v1.2.0/subscriptions"
+COMMANDS = "/iocm/app/cmd/v1.4.0/deviceCommands"
+CANCEL_TASKS = "/iocm/app/cmd/v1.4.0/deviceCommandCancelTasks"
+CALLS = "/iocm/app/signaltrans/v1.1.0/devices"
 LOGIN = "/iocm/app/sec/v1.1.0/login"
 REFRESH = "/iocm/app/sec/v1.1.0/refreshToken"
 LOGOUT = "/iocm/app/sec/v1.1.0/logout"
@@ -155,6 +158,39 @@ class Application:
         response = self.get(f"{GROUP_MEMBERS}?devGroupId={group['id']}&pageSize={size}&pageNo={page}")
         assert response.status == 200 and "deviceIds" in response.json, response
         return response.json["deviceIds"]
+
+    # --- commands
+
+    def try_command(self, device, service="Valve", method="SET_VALVE", paras=None, path=COMMANDS, **members):
+        device_id = device if isinstance(device, str) else device.id
+        command = {"serviceId": service, "method": method, "paras": paras or {}}
+        return self.post(path, {"deviceId": device_id, "command": command, **members})
+
+    def command(self, device, **how):
+        response = self.try_command(device, **how)
+        assert response.status == 201 and "commandId" in response.json, response
+        return response.json
+
+    def command_now(self, command):
+        response = self.get(f"{COMMANDS}/{command['commandId']}")
+        assert response.status == 200 and "commandId" in response.json, response
+        return response.json
+
+    def commands(self, query=""):
+        response = self.get(COMMANDS + query)
+        assert response.status == 200 and "data" in response.json, response
+        return response.json
+
+    def try_cancel(self, command):
+        return self.put(f"{COMMANDS}/{command['commandId']}", {"status": "CANCELED"})
+
+    def try_cancel_all(self, device):
+        return self.post(CANCEL_TASKS, {"deviceId": device.id})
+
+    def try_call(self, device, service="Valve", method="SET_VALVE", body=None, **header):
+        device_id = device if isinstance(device, str) else device.id
+        return self.post(f"{CALLS}/{device_id}/services/{service}/sendCommand",
+                         {"header": {"mode": "ACK", "method": method, **header}, "body": body or {}})
 
     # --- subscriptions
 

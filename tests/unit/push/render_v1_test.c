@@ -371,7 +371,9 @@ static void every_notification_begins_with_its_type(void **state)
     for (const struct notification_type *type = notification_types; type->name; type++) {
         char entry[200], expected[100];
 
-        snprintf(entry, sizeof(entry), "1 %s app1 dev1 dev1 0 {\"info\":{},\"services\":[{}]}",
+        snprintf(entry, sizeof(entry),
+                 "1 %s app1 dev1 dev1 0 {\"info\":{},\"services\":[{}],\"status\":\"DELIVERED\","
+                 "\"answered\":true}",
                  event_kind_name(type->kind));
         snprintf(expected, sizeof(expected), "{\"notifyType\":\"%s\",", type->name);
         happens(entry);
@@ -421,6 +423,131 @@ static void a_change_of_a_model_has_one_body_for_each_of_its_types(void **state)
     }
 }
 
+#define COMMAND "1 command.status app1 dev1 gw1 1566438242000 {\"id\":\"c1\",\"service\":\"Valve\"," \
+                "\"serviceType\":\"ValveType\",\"method\":\"SET\",\"to\":\"/users/app1\""
+
+static void assert_own(const char *expected)
+{
+    struct str id = STR_NONE, url = STR_NONE;
+    const struct notification_type *type = notification_of_its_own(&rendering, &id, &url);
+
+    assert_non_null(type);
+    assert_string_equal(id.p, "c1");
+    assert_string_equal(url.p, "http://x:1/");
+    assert_int_equal(type->parts(&rendering), 1);
+    json_writer_reset(writer);
+    type->render(&rendering, 0, writer);
+    assert_string_equal(json_writer_text(writer).p, expected);
+}
+
+static void assert_no_own(void)
+{
+    struct str id, url;
+    const struct notification_type *type = notification_of_its_own(&rendering, &id, &url);
+
+    assert_true(!type || type->parts(&rendering) == 0);
+}
+
+static void a_commands_state_goes_to_its_own_callback(void **state)
+{
+    (void)state;
+    happens(COMMAND ",\"url\":\"http://x:1/\",\"status\":\"SENT\"}");
+    assert_own("{\"deviceId\":\"dev1\",\"commandId\":\"c1\",\"result\":{\"resultCode\":\"SENT\","
+               "\"resultDetail\":null}}");
+    assert_int_equal(parts_of("messageConfirm"), 0);
+    assert_int_equal(parts_of("commandRsp"), 0);
+    happens(COMMAND ",\"url\":\"http://x:1/\",\"status\":\"FAILED\",\"detail\":{\"reason\":\"r\"}}");
+    assert_own("{\"deviceId\":\"dev1\",\"commandId\":\"c1\",\"result\":{\"resultCode\":\"FAILED\","
+               "\"resultDetail\":{\"reason\":\"r\"}}}");
+    assert_int_equal(parts_of("messageConfirm"), 0);
+    assert_int_equal(parts_of("commandRsp"), 0);
+}
+
+static void a_command_without_a_callback_tells_nobody_of_its_own(void **state)
+{
+    (void)state;
+    happens(COMMAND ",\"status\":\"SENT\"}");
+    assert_no_own();
+    happens("1 device.deleted app1 dev1 dev1 0 {\"url\":\"http://x:1/\",\"id\":\"c1\"}");
+    assert_no_own();
+}
+
+static void a_commands_end_by_time_or_will_is_told_when_that_is_wanted(void **state)
+{
+    static const char *const ends[] = {"EXPIRED", "CANCELED"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        happens(arena_printf(arena, COMMAND ",\"url\":\"http://x:1/\",\"status\":\"%s\"}", ends[i]));
+        rendering.tells_command_end = false;
+        assert_no_own();
+        rendering.tells_command_end = true;
+        assert_own(arena_printf(arena,
+                                "{\"deviceId\":\"dev1\",\"commandId\":\"c1\",\"result\":"
+                                "{\"resultCode\":\"%s\",\"resultDetail\":null}}",
+                                ends[i]));
+    }
+}
+
+static void a_delivered_command_is_message_confirm(void **state)
+{
+    (void)state;
+    happens(COMMAND ",\"status\":\"DELIVERED\"}");
+    assert_notification("messageConfirm",
+                        "{\"notifyType\":\"messageConfirm\",\"header\":{\"requestId\":\"c1\","
+                        "\"from\":\"/devices/dev1\",\"to\":\"/users/app1\",\"status\":\"delivered\","
+                        "\"timestamp\":\"20190822T014402Z\"},\"body\":{}}");
+    assert_int_equal(parts_of("commandRsp"), 0);
+    happens(COMMAND ",\"noConfirmation\":true,\"status\":\"DELIVERED\"}");
+    assert_int_equal(parts_of("messageConfirm"), 0);
+}
+
+static void a_call_is_known_by_its_request_and_confirmed_to_its_callback(void **state)
+{
+    static const char confirmed[] =
+        "{\"notifyType\":\"messageConfirm\",\"header\":{\"requestId\":\"r\",\"from\":"
+        "\"/devices/dev1\",\"to\":\"/users/app1\",\"status\":\"failed\",\"timestamp\":"
+        "\"20190822T014402Z\"},\"body\":{}}";
+
+    (void)state;
+    happens(COMMAND ",\"request\":\"r\",\"url\":\"http://x:1/\",\"call\":true,\"status\":\"FAILED\","
+                    "\"detail\":{\"reason\":\"send command failed\"}}");
+    assert_own(confirmed);
+    assert_notification("messageConfirm", confirmed);
+    happens(COMMAND ",\"request\":\"r\",\"url\":\"http://x:1/\",\"call\":true,"
+                    "\"status\":\"SUCCESSFUL\",\"answered\":true,\"code\":0}");
+    assert_no_own();
+}
+
+static void an_answer_is_command_rsp(void **state)
+{
+    static const struct {
+        const char *event, *method, *body;
+    } answers[] = {
+        {"\"status\":\"SUCCESSFUL\",\"detail\":{\"a\":1},\"answered\":true,\"code\":0", "SET-RSP",
+         "{\"a\":1}"},
+        {"\"status\":\"FAILED\",\"answered\":true,\"code\":3", "SET-RSP", "{\"errcode\":3}"},
+        {"\"response\":\"OF_MODEL\",\"status\":\"SUCCESSFUL\",\"answered\":true,\"code\":0",
+         "OF_MODEL", "{\"errcode\":0}"},
+        {"\"response\":\"OF_MODEL\",\"status\":\"SUCCESSFUL\",\"answered\":true,\"code\":0,"
+         "\"response\":\"OF_DEVICE\"",
+         "OF_DEVICE", "{\"errcode\":0}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        happens(arena_printf(arena, COMMAND ",%s}", answers[i].event));
+        assert_notification(
+            "commandRsp",
+            arena_printf(arena,
+                         "{\"notifyType\":\"commandRsp\",\"header\":{\"requestId\":\"c1\",\"from\":"
+                         "\"/devices/dev1/services/Valve\",\"to\":\"/users/app1\",\"deviceId\":"
+                         "\"dev1\",\"serviceType\":\"ValveType\",\"method\":\"%s\"},\"body\":%s}",
+                         answers[i].method, answers[i].body));
+        assert_int_equal(parts_of("messageConfirm"), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +573,12 @@ int main(void)
         RENDERED(every_notification_begins_with_its_type),
         RENDERED(a_service_has_the_type_of_its_model),
         RENDERED(a_change_of_a_model_has_one_body_for_each_of_its_types),
+        RENDERED(a_commands_state_goes_to_its_own_callback),
+        RENDERED(a_command_without_a_callback_tells_nobody_of_its_own),
+        RENDERED(a_commands_end_by_time_or_will_is_told_when_that_is_wanted),
+        RENDERED(a_delivered_command_is_message_confirm),
+        RENDERED(a_call_is_known_by_its_request_and_confirmed_to_its_callback),
+        RENDERED(an_answer_is_command_rsp),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

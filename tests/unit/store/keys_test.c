@@ -30,6 +30,10 @@ static void keys_of_a_device_have_their_names(void **state)
     assert_key(&key, key_desired(&key, 7, STR("dev1")), "{p7}:ds:dev1");
     assert_key(&key, key_desired_history(&key, 7, STR("dev1")), "{p7}:dh:dev1");
     assert_key(&key, key_children(&key, 1023, STR("gw1")), "{p1023}:ch:gw1");
+    assert_key(&key, key_commands(&key, 7, STR("dev1")), "{p7}:cmd:dev1");
+    assert_key(&key, key_command_order(&key, 7, STR("dev1")), "{p7}:cmdo:dev1");
+    assert_key(&key, key_command_queue(&key, 7, STR("dev1")), "{p7}:cmdq:dev1");
+    assert_key(&key, key_command_deadlines(&key, 7, STR("dev1")), "{p7}:cmdt:dev1");
 }
 
 static void keys_of_a_partition_have_their_names(void **state)
@@ -41,6 +45,7 @@ static void keys_of_a_partition_have_their_names(void **state)
     assert_key(&key, key_timers(&key, UINT32_MAX), "{p4294967295}:t");
     assert_key(&key, key_lease(&key, 7), "{p7}:own");
     assert_key(&key, key_epoch(&key, 7), "{p7}:epoch");
+    assert_key(&key, key_command_devices(&key, 7), "{p7}:cmds");
 }
 
 static void keys_of_an_application_have_their_names(void **state)
@@ -66,6 +71,9 @@ static void keys_of_an_application_have_their_names(void **state)
     assert_key(&key, key_app_model_data(&key, STR("app1")), "{aapp1}:modeldata");
     assert_key(&key, key_app_model_packages(&key, STR("app1")), "{aapp1}:packages");
     assert_key(&key, key_app_model_events(&key, STR("app1")), "{aapp1}:modelevents");
+    assert_key(&key, key_app_commands(&key, STR("app1")), "{aapp1}:cmds");
+    assert_key(&key, key_app_cancel_order(&key, STR("app1")), "{aapp1}:canco");
+    assert_key(&key, key_app_cancel_tasks(&key, STR("app1")), "{aapp1}:canc");
 }
 
 static void keys_of_the_index_have_their_names(void **state)

@@ -2055,6 +2055,126 @@ static void an_answer_is_an_event_and_may_make_values_due_again(void **state)
             ARGS("dev1", "1001", "id-2", "1", "{}", "d/a/y"));
 }
 
+/* -- commands: what they do is tested by core/command_test.c, here that they keep to their keys ------- */
+
+#define COMMAND_KEYS                                                                               \
+    KEYS(DEVICE, "{p7}:cmd:dev1", "{p7}:cmdo:dev1", "{p7}:cmdq:dev1", "{p7}:cmdt:dev1",            \
+         "{p7}:cmds", EVENTS, TIMERS, LEASE)
+#define CREATE(id)                                                                                 \
+    ARGS("create", "dev1", "1000", id, "app1", "-r", "61000", "3", "{}", "\"id\":\"" id "\"", "20",  \
+         "100", "3600000", "", "10000", "60000")
+
+static void a_command_is_made_once(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway dev1");
+    TWICE("OK PENDING", command, COMMAND_KEYS, CREATE("c1"));
+    assert_state("{p7}:cmd:dev1 @order=1000 c1/e=\"id\":\"c1\" c1/s=PENDING 1000 0 0 0 0 -r 61000 3 0 c1={}\n"
+                 "{p7}:cmdo:dev1 c1=1000\n"
+                 "{p7}:cmdq:dev1 c1=1000000000001000\n"
+                 "{p7}:cmds c1=dev1\n"
+                 "{p7}:cmdt:dev1 c1=61000\n" DEVICE " app=app1 gateway=dev1\n" TIMERS " command:dev1=61000\n");
+}
+
+static void each_step_of_a_command_is_made_once(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway dev1 session s");
+    ANSWER("OK SENT", command, COMMAND_KEYS, CREATE("c1"));
+    ANSWER("c1 1 -rs 1 {}", command, COMMAND_KEYS,
+           ARGS("take", "dev1", "1500", "s", "60000", "0", "dev1"));
+    SECOND_ANSWER("", command, COMMAND_KEYS,
+                  ARGS("take", "dev1", "1500", "s", "60000", "0", "dev1"));
+    ANSWER("OK", command, COMMAND_KEYS, ARGS("delivered", "dev1", "2000", "c1", "30000"));
+    SECOND_ANSWER("LATE", command, COMMAND_KEYS, ARGS("delivered", "dev1", "2000", "c1", "30000"));
+    ANSWER("OK", command, COMMAND_KEYS,
+           ARGS("answered", "dev1", "3000", "", "1", "SUCCESSFUL", "{}", ""));
+    SECOND_ANSWER("NONE", command, COMMAND_KEYS,
+                  ARGS("answered", "dev1", "3000", "", "1", "SUCCESSFUL", "{}", ""));
+    SECOND_ANSWER("LATE", command, COMMAND_KEYS, ARGS("failed", "dev1", "3000", "c1"));
+    SECOND_ANSWER("LATE", command, COMMAND_KEYS, ARGS("cancel", "dev1", "3000", "c1", "app1"));
+    assert_state("{p7}:cmd:dev1 @mid=1 @order=1000 c1/e=\"id\":\"c1\" c1/r={} "
+                 "c1/s=SUCCESSFUL 1000 1000 2000 3000 1 -rs 61000 3 0 c1={}\n"
+                 "{p7}:cmdo:dev1 c1=1000\n"
+                 "{p7}:cmds c1=dev1\n" DEVICE " app=app1 gateway=dev1 session=s\n" EVENTS
+                 "\n  e 1 command.status app1 dev1 dev1 2000 {\"id\":\"c1\",\"status\":\"DELIVERED\"}"
+                 "\n  e 1 command.status app1 dev1 dev1 3000 "
+                 "{\"id\":\"c1\",\"status\":\"SUCCESSFUL\",\"detail\":{}}\n" TIMERS
+                 " command:dev1=11000\n");
+}
+
+static void a_devices_commands_are_canceled_once(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway dev1");
+    ANSWER("OK PENDING", command, COMMAND_KEYS, CREATE("c1"));
+    ANSWER("OK PENDING", command, COMMAND_KEYS, CREATE("c2"));
+    REFUSED("GONE", command, COMMAND_KEYS, ARGS("cancel_all", "dev1", "2000", "app2"));
+    ANSWER("OK c1 c2", command, COMMAND_KEYS, ARGS("cancel_all", "dev1", "2000", "app1"));
+    SECOND_ANSWER("OK", command, COMMAND_KEYS, ARGS("cancel_all", "dev1", "2000", "app1"));
+}
+
+static void deadlines_of_commands_are_looked_at_twice_without_harm(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway dev1");
+    given("SET " LEASE " me:2");
+    ANSWER("OK PENDING", command, COMMAND_KEYS, CREATE("c1"));
+    REFUSED("GONE", command, COMMAND_KEYS,
+            ARGS("due", "dev1", "61000", "60000", "0", "100", "3600000", "10000", "me:1"));
+    given("SET " LEASE " me:1");
+    ANSWER("OK 0 dev1 EXPIRED", command, COMMAND_KEYS,
+           ARGS("due", "dev1", "61000", "60000", "0", "100", "3600000", "10000", "me:1"));
+    SECOND_ANSWER("OK 0 dev1", command, COMMAND_KEYS,
+                  ARGS("due", "dev1", "61000", "60000", "0", "100", "3600000", "10000", "me:1"));
+    given("DEL " DEVICE);
+    ANSWER("GONE", command, COMMAND_KEYS,
+           ARGS("due", "dev1", "61000", "60000", "0", "100", "3600000", "10000", "me:1"));
+    given("DEL " EVENTS " " LEASE);
+    assert_state("");
+}
+
+#define LISTED "{aapp1}:cmds"
+
+static void commands_are_listed_in_their_order_and_the_oldest_leave(void **state)
+{
+    (void)state;
+    TWICE("0", command_list, KEYS(LISTED), ARGS("d c1", "1000", "0", "2"));
+    TWICE("0", command_list, KEYS(LISTED), ARGS("d b2", "1000", "0", "2"));
+    assert_state(LISTED " d b2=1000.001 d c1=1000\n");
+    ANSWER("1", command_list, KEYS(LISTED), ARGS("d a3", "2000", "0", "2"));
+    SECOND_ANSWER("0", command_list, KEYS(LISTED), ARGS("d a3", "2000", "0", "2"));
+    ANSWER("2 d a3 d b2", command_page, KEYS(LISTED), ARGS("0", "+inf", "0", "9"));
+}
+
+static void commands_leave_the_list_when_they_are_not_there(void **state)
+{
+    (void)state;
+    given("ZADD " LISTED " 1000 a 2000 b");
+    ANSWER("1", command_unlist, KEYS(LISTED), ARGS("1500", "a", "b", "c"));
+    SECOND_ANSWER("0", command_unlist, KEYS(LISTED), ARGS("1500", "a", "b", "c"));
+    assert_state(LISTED " b=2000\n");
+}
+
+static void pages_are_cut_out_of_a_list(void **state)
+{
+    (void)state;
+    given("ZADD " LISTED " 1 a 2 b 3 c 4 d");
+    REFUSED("4 c b", command_page, KEYS(LISTED), ARGS("0", "+inf", "1", "2"));
+    REFUSED("2 c b", command_page, KEYS(LISTED), ARGS("2", "4", "0", "9"));
+    REFUSED("2", command_page, KEYS(LISTED), ARGS("2", "4", "2", "9"));
+}
+
+static void the_oldest_cancel_tasks_leave(void **state)
+{
+    (void)state;
+    TWICE("0", command_task, KEYS("{aapp1}:canco", "{aapp1}:canc"), ARGS("t1", "1", "{}", "0", "2"));
+    ANSWER("0", command_task, KEYS("{aapp1}:canco", "{aapp1}:canc"), ARGS("t2", "2", "{}", "0", "2"));
+    ANSWER("1", command_task, KEYS("{aapp1}:canco", "{aapp1}:canc"), ARGS("t3", "3", "{}", "0", "2"));
+    ANSWER("1", command_task, KEYS("{aapp1}:canco", "{aapp1}:canc"), ARGS("t4", "4", "{}", "2", "2"));
+    assert_state("{aapp1}:canc t3={} t4={}\n{aapp1}:canco t3=3 t4=4\n");
+}
+
 /* -- all of them ------------------------------------------------------------------------------ */
 
 static void every_script_says_what_it_needs_and_answers(void **state)
@@ -2258,6 +2378,14 @@ int main(void)
         EMPTY(a_valid_url_needs_no_probe),
         EMPTY(urls_are_paused_up_to_a_limit),
         cmocka_unit_test(every_script_says_what_it_needs_and_answers),
+        EMPTY(a_command_is_made_once),
+        EMPTY(each_step_of_a_command_is_made_once),
+        EMPTY(a_devices_commands_are_canceled_once),
+        EMPTY(deadlines_of_commands_are_looked_at_twice_without_harm),
+        EMPTY(commands_are_listed_in_their_order_and_the_oldest_leave),
+        EMPTY(commands_leave_the_list_when_they_are_not_there),
+        EMPTY(pages_are_cut_out_of_a_list),
+        EMPTY(the_oldest_cancel_tasks_leave),
     };
 
     signal(SIGPIPE, SIG_IGN);
