@@ -282,7 +282,9 @@ const struct setting settings_table[] = {
     {"cache", "devices", SETTING_INT, AT(core.cache_devices), "100000", 1, 100000000, NULL, false,
      "Devices of which application and product model are kept in memory; each has some 300 bytes", NULL},
     {"cache", "models", SETTING_INT, AT(core.cache_models), "1000", 1, 1000000, NULL, false,
-     "Product models kept in memory, each about three times as large as its capability files", NULL},
+     "Product models kept in memory", NULL},
+    {"cache", "model_bytes", SETTING_SIZE, AT(core.cache_model_bytes), "64m", 1 * MIB, 65536 * MIB, NULL, false,
+     "Memory for product models, each about three times as large as its capability files", NULL},
 
     {"push", "timeout", SETTING_TIME, AT(push.timeout_ms), "15s", 10, HOUR, NULL, true,
      "Longest time of a push attempt, to the end of the answer's header", NULL},

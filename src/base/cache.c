@@ -10,6 +10,7 @@
 struct entry {
     UT_hash_handle hh;
     void *value;
+    size_t size_bytes; /* 0: put without one */
     int64_t ends_at_tick_ms;
     char key[];
 };
@@ -17,6 +18,7 @@ struct entry {
 struct cache {
     struct entry *entries;
     size_t max_entries;
+    size_t max_bytes, bytes; /* max_bytes 0: no limit */
     void (*free_value)(void *value);
 };
 
@@ -27,6 +29,11 @@ struct cache *cache_new(size_t max_entries, void (*free_value)(void *value))
     cache->max_entries = max_entries;
     cache->free_value = free_value;
     return cache;
+}
+
+void cache_limit_bytes(struct cache *cache, size_t max_bytes)
+{
+    cache->max_bytes = max_bytes;
 }
 
 void cache_free(struct cache *cache)
@@ -47,6 +54,7 @@ static void dispose(struct cache *cache, void *value)
 static void drop(struct cache *cache, struct entry *entry)
 {
     HASH_DELETE(hh, cache->entries, entry);
+    cache->bytes -= entry->size_bytes;
     dispose(cache, entry->value);
     free(entry);
 }
@@ -93,24 +101,55 @@ static int64_t end_of_life(int64_t life_ms)
     return life_ms > INT64_MAX - now ? INT64_MAX : now + life_ms;
 }
 
-static void replace(struct cache *cache, struct entry *entry, void *value, int64_t ends_at)
+static void set(struct cache *cache, struct entry *entry, void *value, int64_t ends_at,
+                size_t size_bytes)
+{
+    entry->value = value;
+    entry->ends_at_tick_ms = ends_at;
+    entry->size_bytes = size_bytes;
+    cache->bytes += size_bytes;
+}
+
+static void replace(struct cache *cache, struct entry *entry, void *value, int64_t ends_at,
+                    size_t size_bytes)
 {
     void *old = entry->value;
 
-    entry->value = value;
-    entry->ends_at_tick_ms = ends_at;
+    cache->bytes -= entry->size_bytes;
+    set(cache, entry, value, ends_at, size_bytes);
     make_newest(cache, entry);
     if (old != value)
         dispose(cache, old);
 }
 
-void cache_put(struct cache *cache, struct str key, void *value, int64_t life_ms)
+static void add(struct cache *cache, struct str key, void *value, int64_t ends_at,
+                size_t size_bytes)
+{
+    struct entry *entry = xmalloc(sizeof(*entry) + key.len);
+
+    set(cache, entry, value, ends_at, size_bytes);
+    if (key.len)
+        memcpy(entry->key, key.p, key.len);
+    HASH_ADD_KEYPTR(hh, cache->entries, entry->key, key.len, entry);
+}
+
+/* The newest one stays, whatever its size. */
+static void keep_to_bytes(struct cache *cache)
+{
+    while (cache->max_bytes > 0 && cache->bytes > cache->max_bytes &&
+           HASH_COUNT(cache->entries) > 1)
+        drop(cache, cache->entries);
+}
+
+void cache_put_sized(struct cache *cache, struct str key, void *value, int64_t life_ms,
+                     size_t size_bytes)
 {
     struct entry *entry = find(cache, key);
     int64_t ends_at = end_of_life(life_ms);
 
     if (entry) {
-        replace(cache, entry, value, ends_at);
+        replace(cache, entry, value, ends_at, size_bytes);
+        keep_to_bytes(cache);
         return;
     }
     if (cache->max_entries == 0) {
@@ -119,12 +158,13 @@ void cache_put(struct cache *cache, struct str key, void *value, int64_t life_ms
     }
     while (HASH_COUNT(cache->entries) >= cache->max_entries)
         drop(cache, cache->entries);
-    entry = xmalloc(sizeof(*entry) + key.len);
-    entry->value = value;
-    entry->ends_at_tick_ms = ends_at;
-    if (key.len)
-        memcpy(entry->key, key.p, key.len);
-    HASH_ADD_KEYPTR(hh, cache->entries, entry->key, key.len, entry);
+    add(cache, key, value, ends_at, size_bytes);
+    keep_to_bytes(cache);
+}
+
+void cache_put(struct cache *cache, struct str key, void *value, int64_t life_ms)
+{
+    cache_put_sized(cache, key, value, life_ms, 0);
 }
 
 void cache_remove(struct cache *cache, struct str key)

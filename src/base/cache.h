@@ -16,6 +16,11 @@ void cache_free(struct cache *cache);
 void *cache_get(struct cache *cache, struct str key);
 /* Takes the value. life_ms is measured with clock_tick_ms. */
 void cache_put(struct cache *cache, struct str key, void *value, int64_t life_ms);
+/* For values that differ in size: all together keep below max_bytes too (0: no such limit). A value
+ * that is larger than that alone is kept alone. */
+void cache_limit_bytes(struct cache *cache, size_t max_bytes);
+void cache_put_sized(struct cache *cache, struct str key, void *value, int64_t life_ms,
+                     size_t size_bytes);
 void cache_remove(struct cache *cache, struct str key);
 void cache_empty(struct cache *cache);
 size_t cache_count(const struct cache *cache);

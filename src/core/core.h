@@ -81,7 +81,7 @@ struct core_settings {
     int64_t partition_count; /* wanted at first start; core.partition_count is what counts */
     /* [cache] */
     int64_t cache_life_ms;  /* how long another instance's change may stay unseen */
-    int64_t cache_apps, cache_models, cache_devices;
+    int64_t cache_apps, cache_models, cache_model_bytes, cache_devices;
 };
 
 struct core {

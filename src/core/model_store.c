@@ -5,11 +5,15 @@
 #include "core/model_private.h"
 #include "store/keys.h"
 
+/* A parsed model's memory beside that of its text, roughly: index, checks, and the text itself. */
+#define PARSED_SIZE 3
+
 void model_store_start(struct core *core)
 {
     core->catalogues =
         cache_new((size_t)core->settings->cache_apps, model_catalogue_release);
     core->models = cache_new((size_t)core->settings->cache_models, model_release);
+    cache_limit_bytes(core->models, (size_t)core->settings->cache_model_bytes);
 }
 
 void model_store_stop(struct core *core)
@@ -98,7 +102,8 @@ static void content_replied(enum redis_status status, const redisReply *reply, v
     if (model)
         look_again(reading, model->version);
     if (model)
-        cache_put(reading->core->models, str_of(reading->key), model_hold(model), INT64_MAX);
+        cache_put_sized(reading->core->models, str_of(reading->key), model_hold(model), INT64_MAX,
+                        text.len * PARSED_SIZE);
     reading_end(reading, model ? ERR_OK : ERR_INTERNAL, model);
     model_release(model);
 }

@@ -258,6 +258,48 @@ static void cache_stays_bounded_over_many_keys(void **state)
     assert_int_equal(freed, 10000);
 }
 
+static void put_sized(struct cache *cache, const char *key, size_t size_bytes)
+{
+    cache_put_sized(cache, str_of(key), number(1), 1000, size_bytes);
+}
+
+static void cache_keeps_to_its_bytes(void **state)
+{
+    struct cache *cache = cache_new(100, free_and_count);
+
+    (void)state;
+    cache_limit_bytes(cache, 100);
+    put_sized(cache, "a", 40);
+    put_sized(cache, "b", 40);
+    get(cache, "a");
+    put_sized(cache, "c", 40); /* too much: b was not used for longest */
+    assert_int_equal(get(cache, "b"), -1);
+    assert_int_equal(get(cache, "a"), 1);
+    put_sized(cache, "a", 90); /* has grown */
+    assert_int_equal(get(cache, "c"), -1);
+    cache_remove(cache, STR("a"));
+    put_sized(cache, "d", 50);
+    put_sized(cache, "e", 50);
+    assert_int_equal(cache_count(cache), 2);
+    cache_free(cache);
+}
+
+static void cache_keeps_one_that_is_larger_than_its_bytes(void **state)
+{
+    struct cache *cache = cache_new(100, free_and_count);
+
+    (void)state;
+    cache_limit_bytes(cache, 100);
+    put_sized(cache, "small", 10);
+    put_sized(cache, "large", 1000);
+    assert_int_equal(cache_count(cache), 1);
+    assert_int_equal(get(cache, "large"), 1);
+    put_sized(cache, "small", 10);
+    assert_int_equal(cache_count(cache), 1);
+    assert_int_equal(get(cache, "small"), 1);
+    cache_free(cache);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -278,6 +320,8 @@ int main(void)
         TEST(cache_of_one_entry_keeps_the_last),
         TEST(cache_without_free_value_does_not_own_its_values),
         TEST(cache_stays_bounded_over_many_keys),
+        TEST(cache_keeps_to_its_bytes),
+        TEST(cache_keeps_one_that_is_larger_than_its_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
