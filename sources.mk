@@ -383,6 +383,7 @@ lua_scripts = \
     src/store/lua/acknowledge.lua \
     src/store/lua/app_change.lua \
     src/store/lua/app_delete.lua \
+    src/store/lua/app_digest.lua \
     src/store/lua/app_signing_key.lua \
     src/store/lua/breaker_down.lua \
     src/store/lua/breaker_due.lua \

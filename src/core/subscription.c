@@ -218,6 +218,12 @@ struct subscriptions *subscriptions_cached(struct core *core, struct str app_id)
     return cache_get(core->subscriptions, app_id);
 }
 
+void subscriptions_keep(struct core *core, struct str app_id, struct subscriptions *subscriptions)
+{
+    cache_put(core->subscriptions, app_id, subscriptions_hold(subscriptions),
+              core->settings->cache_life_ms);
+}
+
 void subscriptions_read(struct core *core, struct str app_id, subscriptions_cb cb, void *arg)
 {
     struct reading *reading = xcalloc(1, sizeof(*reading));

@@ -48,6 +48,8 @@ typedef void (*subscriptions_cb)(enum error error, struct subscriptions *subscri
 struct subscriptions *subscriptions_cached(struct core *core, struct str app_id);
 /* From Redis, into the cache. */
 void subscriptions_read(struct core *core, struct str app_id, subscriptions_cb cb, void *arg);
+/* Nothing has changed since this one was read: it is as good as new. */
+void subscriptions_keep(struct core *core, struct str app_id, struct subscriptions *subscriptions);
 struct subscriptions *subscriptions_hold(struct subscriptions *subscriptions);
 void subscriptions_release(void *subscriptions);
 const struct subscription *subscriptions_find(const struct subscriptions *subscriptions,

@@ -31,6 +31,7 @@
 #define TARGET_KEY_MAX     2048
 #define LANE_KEY_MAX       512
 #define TARGET_DIGEST_SIZE 33
+#define DIGEST_SIZE        41
 
 struct delivery;
 TAILQ_HEAD(delivery_list, delivery);
@@ -127,6 +128,8 @@ struct push_app {
     struct target_list targets;
     bool is_refresh;    /* the reading under way: nothing is known to have changed */
     int64_t refresh_ms; /* tick: then it is read again; 0: it is not in that list */
+    char digest[DIGEST_SIZE]; /* of what was read last; empty: not known */
+    bool is_digest_old;       /* that of the question under way: something was changed here */
     TAILQ_ENTRY(push_app) in_refresh;
     bool has_leftovers; /* parked for callbacks that no subscription has any more: they go first */
     struct event *again; /* timer: read again after Redis failed */
@@ -318,6 +321,7 @@ void dispatch_one(struct push_app *app, struct push_event *event,
 struct push_app *push_app_get(struct push *push, struct str id);
 void push_app_read(struct push_app *app); /* its subscriptions and breakers, unless under way */
 bool push_app_may_use(const struct push_app *app, struct str url); /* as far as is known */
+void push_app_go_on(struct push_app *app); /* it has been read: with what waits for that */
 void push_app_leave(struct push_app *app); /* forgotten when nobody needs it */
 
 /* refresh.c: what others may have changed is read again */
@@ -326,6 +330,7 @@ void refresh_free(struct refresh *refresh); /* after the applications */
 void refresh_join(struct push_app *app);    /* just read: again in a while */
 void refresh_soon(struct push_app *app); /* just made, perhaps for what is parked: nobody has read it */
 void refresh_leave(struct push_app *app);
+void refresh_doubt(struct push_app *app); /* its breakers were changed here */
 
 /* lane.c */
 /* false: the device's id is longer than any that was made. */

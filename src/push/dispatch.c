@@ -338,11 +338,23 @@ static void take_breakers(struct push_app *app)
         share_apply(target);
 }
 
-/* The second of two answers. */
-static void breakers_came(bool is_read, struct push_app *app)
+void push_app_go_on(struct push_app *app)
 {
     struct push_event *event;
 
+    while ((event = TAILQ_FIRST(&app->waiting))) {
+        TAILQ_REMOVE(&app->waiting, event, link);
+        event->is_waiting = false;
+        dispatch_now(app, event);
+    }
+    if (app->is_outdated)
+        push_app_read(app);
+    push_app_leave(app);
+}
+
+/* The second of two answers. */
+static void breakers_came(bool is_read, struct push_app *app)
+{
     if (!is_read || !app->fresh) {
         reading_failed(app);
         return;
@@ -354,14 +366,7 @@ static void breakers_came(bool is_read, struct push_app *app)
     subscriptions_release(app->fresh);
     app->fresh = NULL;
     share_forget_unused(app);
-    while ((event = TAILQ_FIRST(&app->waiting))) {
-        TAILQ_REMOVE(&app->waiting, event, link);
-        event->is_waiting = false;
-        dispatch_now(app, event);
-    }
-    if (app->is_outdated)
-        push_app_read(app);
-    push_app_leave(app);
+    push_app_go_on(app);
 }
 
 static void subscriptions_came(enum error error, struct subscriptions *subscriptions, void *arg)

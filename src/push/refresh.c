@@ -1,13 +1,17 @@
 /*
  * Reading the subscriptions and breakers of applications again, because other instances may have
- * changed them. Each is read so early that the list in the cache is still good, so that events need not
- * wait, and the readings are spread: Redis would keep reports waiting behind those of a thousand
- * applications.
+ * changed them. Each is asked for so early that the list in the cache is still good, so that events
+ * need not wait, and the questions are spread: Redis would keep reports waiting behind those for a
+ * thousand applications. Most often nothing has changed, so the first question is for a digest of all
+ * that was read.
  */
 #include "push/delivery.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "core/signing.h"
+#include "store/keys.h"
+#include "store/scripts_gen.h"
 #include <stdlib.h>
 
 #define LEAST_MS 250
@@ -32,7 +36,7 @@ void refresh_leave(struct push_app *app)
 
 static int64_t pause_ms_of(const struct push *push)
 {
-    int64_t pause_ms = push->core->settings->cache_life_ms / 2;
+    int64_t pause_ms = push->core->settings->cache_life_ms / 4 * 3;
 
     return pause_ms < LEAST_MS ? LEAST_MS : pause_ms;
 }
@@ -67,12 +71,71 @@ void refresh_soon(struct push_app *app)
     event_active(refresh->timer, EV_TIMEOUT, 0);
 }
 
+/* ---- has anything changed? ---- */
+
+void refresh_doubt(struct push_app *app)
+{
+    app->digest[0] = '\0';
+    app->is_digest_old = true;
+}
+
+static bool is_unchanged(const struct push_app *app, struct str digest)
+{
+    return digest.len > 0 && str_eq(digest, str_of(app->digest)) && app->subscriptions &&
+           !app->is_outdated;
+}
+
+/* What was read is held against the digest from before: what changed in between is read once more. */
+static void read_changes(struct push_app *app, struct str digest)
+{
+    bool is_refresh = app->is_refresh;
+
+    push_app_read(app);
+    app->is_refresh = is_refresh;
+    app->digest[0] = '\0';
+    if (digest.len < DIGEST_SIZE && !app->is_digest_old) {
+        memcpy(app->digest, digest.p, digest.len);
+        app->digest[digest.len] = '\0';
+    }
+}
+
+static void digest_came(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct push_app *app = arg;
+    struct str digest = status == REDIS_DONE ? redis_reply_str(reply) : STR("");
+
+    app->is_reading = false;
+    if (!is_unchanged(app, digest)) {
+        read_changes(app, digest);
+        return;
+    }
+    subscriptions_keep(app->push->core, str_of(app->id), app->subscriptions);
+    refresh_join(app);
+    push_app_go_on(app);
+}
+
+/* It is a reading as far as anybody else is concerned. */
+static void ask_digest(struct push_app *app)
+{
+    struct str id = str_of(app->id);
+    struct key record, subscriptions, breakers;
+
+    app->is_outdated = app->is_digest_old = false;
+    app->is_reading = app->is_refresh = true;
+    redis_script(app->push->core->redis, &script_app_digest, 3,
+                 (struct str[]){key_app(&record, id), key_app_subscriptions(&subscriptions, id),
+                                key_app_breakers(&breakers, id)},
+                 SIGNING_FIELD_COUNT, (struct str[]){SIGNING_FIELDS}, digest_came, app);
+}
+
+/* ---- the next ones ---- */
+
 static void read_next(evutil_socket_t fd, short what, void *arg)
 {
     struct push *push = arg;
     struct refresh *refresh = push->refresh;
     int64_t now_ms = clock_tick_ms(), pause_ms = TICK_MS;
-    size_t count = 1 + refresh->count * TICK_MS / (size_t)pause_ms_of(push);
+    size_t count = 1 + 3 * refresh->count * TICK_MS / (size_t)pause_ms_of(push);
     struct push_app *app;
 
     (void)fd;
@@ -80,10 +143,8 @@ static void read_next(evutil_socket_t fd, short what, void *arg)
     while (redis_is_connected(push->core->redis) && (app = TAILQ_FIRST(&refresh->apps)) &&
            app->refresh_ms <= now_ms && count-- > 0) {
         refresh_leave(app);
-        if (!app->is_reading) {
-            push_app_read(app);
-            app->is_refresh = true;
-        }
+        if (!app->is_reading)
+            ask_digest(app);
     }
     app = TAILQ_FIRST(&refresh->apps);
     if (app && app->refresh_ms - now_ms > pause_ms)

@@ -52,6 +52,7 @@ static struct str app_id_of(const struct target *target)
 static void note_change(struct target *target)
 {
     target->shared_change = ++target->push->shared_changes;
+    refresh_doubt(target->app);
 }
 
 void share_down(struct target *target)

@@ -54,6 +54,7 @@
 #define TABLE     "{p7}:parked"
 #define DEPLOYMENT "{g}:conf"
 #define BREAKERS  "{a1}:breakers"
+#define APP_BREAKERS "{aapp1}:breakers"
 #define INSTANCES "{g}:inst"
 
 static char dir[] = "/tmp/lua_test-XXXXXX";
@@ -1769,6 +1770,42 @@ static void the_owner_deletes_events_that_are_done(void **state)
     assert_state(LEASE " i1:5\n" EVENTS "\n  e b\n");
 }
 
+static void digest_of_app(char digest[64])
+{
+    redisReply *reply =
+        eval(script_app_digest.body, KEYS(APP, SUBS, APP_BREAKERS), ARGS("signKey", "signKeyOld"));
+
+    assert_int_equal(reply->type, REDIS_REPLY_STRING);
+    snprintf(digest, 64, "%s", reply->str);
+    freeReplyObject(reply);
+}
+
+static void every_change_of_what_is_pushed_changes_the_digest(void **state)
+{
+    static const char *const changes[] = {
+        "HSET " APP " signKey k", "HSET " APP " signKeyOld k", "HDEL " APP " signKey",
+        "HSET " SUBS " s1 x",     "HSET " SUBS " s1 y",        "HSET " APP_BREAKERS " u x",
+        "HDEL " SUBS " s1",       "HSET " APP_BREAKERS " u y",     "DEL " APP_BREAKERS,
+        "HSET " SUBS " u y",
+    };
+    char before[64], after[64], again[64];
+
+    (void)state;
+    given("HSET " APP " name n");
+    digest_of_app(before);
+    given("HSET " APP " name other token t");
+    digest_of_app(after);
+    assert_string_equal(before, after);
+    for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
+        given(changes[i]);
+        digest_of_app(after);
+        digest_of_app(again);
+        assert_string_not_equal(before, after);
+        assert_string_equal(after, again);
+        memcpy(before, after, sizeof(before));
+    }
+}
+
 static void who_lost_the_lease_runs_no_timers(void **state)
 {
     (void)state;
@@ -2362,6 +2399,7 @@ int main(void)
         EMPTY(a_lease_is_renewed_by_its_fence_only),
         EMPTY(a_lease_is_released_by_its_fence_only),
         EMPTY(the_owner_deletes_events_that_are_done),
+        EMPTY(every_change_of_what_is_pushed_changes_the_digest),
         EMPTY(who_lost_the_lease_runs_no_timers),
         EMPTY(who_lost_the_lease_deletes_nothing),
         EMPTY(an_instance_that_lives_learns_who_else_does),
