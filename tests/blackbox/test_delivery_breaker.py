@@ -58,7 +58,7 @@ def test_ten_failures_make_the_url_invalid_until_a_probe_succeeds(start_platform
     receiver.wait_for(6, "/other")  # another URL of the same host is not concerned
     attempts = receiver.wait_for(17, "/data")
     probes = gaps(attempts)[9:11]
-    assert all(0.95 <= gap < 4 for gap in probes), probes
+    assert all(0.8 <= gap < 4 for gap in probes), probes  # a late one is followed in time
     assert values(attempts) == [0] * 12 + [1, 2, 3, 4, 5]
     assert len({a.notify_id for a in attempts[:12]}) == 1
     wait_until(lambda: platform.metric("endpoints", state="invalid") == 0, "the URL's recovery")
