@@ -147,6 +147,8 @@ core_sources = \
     src/core/device_members.h \
     src/core/device_register.c \
     src/core/device_sync.c \
+    src/core/device_update.h \
+    src/core/device_write.c \
     src/core/error.c \
     src/core/error.h \
     src/core/errors.def \
@@ -416,9 +418,11 @@ lua_scripts = \
     src/store/lua/group_sweep.lua \
     src/store/lua/index_done.lua \
     src/store/lua/index_drop.lua \
+    src/store/lua/index_fill.lua \
     src/store/lua/index_find.lua \
     src/store/lua/index_forget.lua \
     src/store/lua/index_take.lua \
+    src/store/lua/index_unmark.lua \
     src/store/lua/index_write.lua \
     src/store/lua/instance_beat.lua \
     src/store/lua/lease_claim.lua \

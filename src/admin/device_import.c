@@ -5,7 +5,7 @@
  *                  "timeout":seconds, "gatewayId":..., and members of DeviceInfo}]}
  *
  * The answer has a result per device, in their order: its credentials; or that its node id exists; or
- * what is wrong with it, which does not stop the others. Some dozens are registered at a time.
+ * what is wrong with it, which does not stop the others. Some hundreds are registered at a time.
  */
 #include "admin/devices.h"
 
@@ -17,7 +17,7 @@
 #include "core/product.h"
 
 #define DEVICES_MAX 500 /* per request */
-#define IN_FLIGHT   100
+#define IN_FLIGHT   250
 
 struct import;
 

@@ -1,45 +1,14 @@
-/*
- * Writing the index. Updates that come together are written together: one script for those of a block,
- * as its 248 keys cost more than the devices in it.
- */
-#include "core/device_layout.h"
+/* Updating the index: reading what it should say of a device; taking devices and blocks out. */
+#include "core/device_update.h"
 
 #include "base/decimal.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "core/partition.h"
 #include "store/scripts_gen.h"
 #include <stdlib.h>
-#include <sys/queue.h>
 
-#define BATCH_MAX   100 /* devices per script: some milliseconds when all of them are new */
-#define SCRIPTS_MAX 2   /* under way; what comes meanwhile is written together */
-
-struct update {
-    struct core *core;
-    char app_id[KEY_ID_MAX + 1], device_id[KEY_ID_MAX + 1];
-    int waiting; /* replies */
-    bool has_failed, is_there, has_ordinal;
-    bool needs_bits; /* the keys of all digests: texts have changed, or may have */
-    uint64_t ordinal;
-    char row[INDEX_ROW_BYTES];
-    device_done_cb cb;
-    void *arg;
-    TAILQ_ENTRY(update) link;
-};
-TAILQ_HEAD(update_list, update);
-
-struct device_index {
-    struct core *core;
-    struct update_list pending;
-    unsigned scripts; /* under way */
-    struct event *flush;
-};
-
-static void write_pending(struct device_index *index);
-
-static void update_end(struct update *update, enum error error)
+void device_update_end(struct update *update, enum error error)
 {
     metric_add(M_INDEX_UPDATES, 1, error ? "failed" : "done", NULL, NULL);
     if (update->cb)
@@ -53,11 +22,6 @@ struct str device_index_mark(struct arena *arena, struct str app_id, struct str 
 }
 
 /* ---- blocks ---- */
-
-static uint64_t block_of(uint64_t ordinal)
-{
-    return ordinal / INDEX_BLOCK;
-}
 
 static struct str first_of(struct decimal *decimal, uint64_t block)
 {
@@ -90,120 +54,12 @@ static void drop_block(struct core *core, struct str app_id, uint64_t block, red
     free(drop);
 }
 
-/* ---- writing ---- */
-
-struct batch {
-    struct device_index *index;
-    struct update_list updates;
-    size_t count;
-    bool has_bits;
-};
-
-static bool is_refused(const struct update *update, const redisReply *refused)
-{
-    for (size_t i = 0; i < refused->elements; i++) {
-        if (redis_reply_is(redis_reply_at(refused, i), update->device_id))
-            return true;
-    }
-    return false;
-}
-
-static void batch_written(enum redis_status status, const redisReply *reply, void *arg)
-{
-    struct batch *batch = arg;
-    struct device_index *index = batch->index;
-    struct update *update;
-
-    index->scripts--;
-    if (status == REDIS_ERROR)
-        log_error("index", "what=write state=failed reason=%s", reply->str);
-    while ((update = TAILQ_FIRST(&batch->updates))) {
-        TAILQ_REMOVE(&batch->updates, update, link);
-        if (status == REDIS_DONE && !batch->has_bits && is_refused(update, reply)) {
-            update->needs_bits = true;
-            TAILQ_INSERT_TAIL(&index->pending, update, link);
-        } else {
-            update_end(update, core_error_of(status));
-        }
-    }
-    free(batch);
-    write_pending(index);
-}
-
-static bool belong_together(const struct update *a, const struct update *b)
-{
-    return a->needs_bits == b->needs_bits && block_of(a->ordinal) == block_of(b->ordinal) &&
-           strcmp(a->app_id, b->app_id) == 0;
-}
-
-/* The oldest one with some of its kind. */
-static struct batch *take_batch(struct device_index *index)
-{
-    struct batch *batch = xcalloc(1, sizeof(*batch));
-    struct update *first = TAILQ_FIRST(&index->pending), *update, *next;
-
-    batch->index = index;
-    batch->has_bits = first->needs_bits;
-    TAILQ_INIT(&batch->updates);
-    for (update = first; update && batch->count < BATCH_MAX; update = next) {
-        next = TAILQ_NEXT(update, link);
-        if (update != first && !belong_together(first, update))
-            continue;
-        TAILQ_REMOVE(&index->pending, update, link);
-        TAILQ_INSERT_TAIL(&batch->updates, update, link);
-        batch->count++;
-    }
-    return batch;
-}
-
-struct batch_words {
-    struct key devices, keys[INDEX_KEYS_ALL];
-    struct str names[1 + INDEX_KEYS_ALL], args[2 + 3 * BATCH_MAX];
-    struct decimal first, ordinals[BATCH_MAX];
-};
-
-static void send_batch(struct batch *batch)
-{
-    struct batch_words *words = xmalloc(sizeof(*words));
-    const struct update *first = TAILQ_FIRST(&batch->updates), *update;
-    struct str app_id = str_of(first->app_id);
-    uint64_t block = block_of(first->ordinal);
-    size_t keys, n = 0, arg = 2;
-
-    words->names[0] = key_app_devices(&words->devices, app_id);
-    keys = 1 + index_block_keys(words->keys, words->names + 1, app_id, block, batch->has_bits);
-    words->args[0] = first_of(&words->first, block);
-    words->args[1] = STR(INDEX_BLOCK_TEXT);
-    TAILQ_FOREACH (update, &batch->updates, link) {
-        words->args[arg++] = str_of(update->device_id);
-        words->args[arg++] = decimal_str(&words->ordinals[n++], (int64_t)update->ordinal);
-        words->args[arg++] = str_n(update->row, sizeof(update->row));
-    }
-    batch->index->scripts++;
-    redis_script(batch->index->core->redis, &script_index_write, keys, words->names, arg,
-                 words->args, batch_written, batch);
-    free(words);
-}
-
-static void write_pending(struct device_index *index)
-{
-    while (index->scripts < SCRIPTS_MAX && !TAILQ_EMPTY(&index->pending))
-        send_batch(take_batch(index));
-}
-
-static void flush(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    write_pending(arg);
-}
-
 /* ---- forgetting ---- */
 
 static void block_dropped(enum redis_status status, const redisReply *reply, void *arg)
 {
     (void)reply;
-    update_end(arg, core_error_of(status));
+    device_update_end(arg, core_error_of(status));
 }
 
 static void forgotten(enum redis_status status, const redisReply *reply, void *arg)
@@ -211,16 +67,16 @@ static void forgotten(enum redis_status status, const redisReply *reply, void *a
     struct update *update = arg;
 
     if (status == REDIS_DONE && redis_reply_i64(reply) == 0)
-        drop_block(update->core, str_of(update->app_id), block_of(update->ordinal), block_dropped,
+        drop_block(update->core, str_of(update->app_id), index_block_of(update->ordinal), block_dropped,
                    update);
     else
-        update_end(update, core_error_of(status));
+        device_update_end(update, core_error_of(status));
 }
 
 static void forget(struct update *update)
 {
     struct str app_id = str_of(update->app_id);
-    uint64_t block = block_of(update->ordinal);
+    uint64_t block = index_block_of(update->ordinal);
     struct key devices, live, members, groups_of;
     struct str keys[] = {key_app_devices(&devices, app_id), key_index_live(&live, app_id, block),
                          key_app_group_members(&members, app_id),
@@ -237,17 +93,14 @@ static void forget(struct update *update)
 
 static void update_read(struct update *update)
 {
-    struct device_index *index = update->core->device_index;
-
     if (--update->waiting > 0)
         return;
     if (update->has_failed || !update->has_ordinal) {
-        update_end(update, update->has_failed ? ERR_INTERNAL : ERR_OK);
+        device_update_end(update, update->has_failed ? ERR_INTERNAL : ERR_OK);
     } else if (!update->is_there) {
         forget(update);
     } else {
-        TAILQ_INSERT_TAIL(&index->pending, update, link);
-        event_active(index->flush, EV_TIMEOUT, 0);
+        device_update_write(update);
     }
 }
 
@@ -286,11 +139,12 @@ static void record_read(enum redis_status status, const redisReply *reply, void 
 
     update->has_failed |= status != REDIS_DONE;
     update->is_there = redis_reply_is(redis_reply_at(reply, 0), update->app_id);
+    update->version = number_at(reply, 1);
     if (update->is_there)
         index_row_write(update->row,
                         &(struct index_facts){
                             .device_id = str_of(update->device_id),
-                            .version = number_at(reply, 1),
+                            .version = update->version,
                             .created_ms = (int64_t)number_at(reply, 2),
                             .status = redis_reply_str(redis_reply_at(reply, 3)),
                             .gateway_id = redis_reply_str(redis_reply_at(reply, 4)),
@@ -339,11 +193,11 @@ static struct update *update_new(struct core *core, struct str app_id, struct st
 }
 
 void device_index_update(struct core *core, struct str app_id, struct str device_id,
-                         bool has_new_texts, device_done_cb cb, void *arg)
+                         bool is_by_request, device_done_cb cb, void *arg)
 {
     struct update *update = update_new(core, app_id, device_id, cb, arg);
 
-    update->needs_bits = has_new_texts;
+    update->is_by_request = update->needs_bits = is_by_request;
     read_record(update);
     read_ordinal(update);
 }
@@ -413,28 +267,4 @@ void device_index_drop_all(struct core *core, struct str app_id, device_done_cb 
     redis_command(core->redis, 2,
                   (struct str[]){STR("SMEMBERS"), key_app_blocks(&key, str_of(start->app_id))},
                   blocks_read, start);
-}
-
-/* ---- life ---- */
-
-struct device_index *device_index_new(struct core *core)
-{
-    struct device_index *index = xcalloc(1, sizeof(*index));
-
-    index->core = core;
-    TAILQ_INIT(&index->pending);
-    index->flush = evtimer_new(core->base, flush, index);
-    return index;
-}
-
-void device_index_free(struct device_index *index)
-{
-    struct update *update;
-
-    event_free(index->flush);
-    while ((update = TAILQ_FIRST(&index->pending))) {
-        TAILQ_REMOVE(&index->pending, update, link);
-        free(update);
-    }
-    free(index);
 }

@@ -46,10 +46,11 @@ void device_index_find(struct core *core, struct arena *arena, struct str app_id
 /* Does a record match, as it is now? */
 bool device_matches(const struct device *device, const struct device_filter *filter);
 
-/* Reads the record and writes the index: the device is new there, changed, or gone. has_new_texts:
- * other attributes than status may have changed, which is found out anyway, but takes longer. */
+/* Reads the record and writes the index: the device is new there, changed, or gone. is_by_request: by
+ * whoever has made the change, so that its mark can be taken back; any attribute may have changed,
+ * which is found out otherwise, too, but takes longer. */
 void device_index_update(struct core *core, struct str app_id, struct str device_id,
-                         bool has_new_texts, device_done_cb cb, void *arg);
+                         bool is_by_request, device_done_cb cb, void *arg);
 /* Takes out a device whose record is gone, or was never made; cb may be NULL. */
 void device_index_forget(struct core *core, struct str app_id, struct str device_id,
                          device_done_cb cb, void *arg);

@@ -73,6 +73,20 @@ void index_row_write(char row[INDEX_ROW_BYTES], const struct index_facts *facts)
     put_number(out, model_digest_of(facts->manufacturer_id, facts->model), 6);
 }
 
+bool index_row_has(const char *row, unsigned number)
+{
+    unsigned bit;
+
+    if (number < 2)
+        return number == 0;
+    if (number < 2 + INDEX_STATUSES)
+        return row[10] == (char)(number - 1);
+    if (number < INDEX_KEYS_FEW)
+        return row[11] == (char)(number - 1 - INDEX_STATUSES);
+    bit = number - INDEX_KEYS_FEW;
+    return (unsigned char)row[12 + bit / 8] >> bit % 8 & 1;
+}
+
 /* ---- keys ---- */
 
 struct str index_key(struct key *key, struct str app_id, uint64_t block, unsigned number)

@@ -46,6 +46,8 @@ struct index_facts {
 };
 
 void index_row_write(char row[INDEX_ROW_BYTES], const struct index_facts *facts);
+/* Has the bitmap with this number (see index_block_keys) a bit for the device of the row? */
+bool index_row_has(const char *row, unsigned number);
 
 /* The keys of a block; with_bits: INDEX_KEYS_ALL of them, else INDEX_KEYS_FEW. `room` has a struct key
  * for each, and lives as long as the names. */

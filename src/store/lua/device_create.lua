@@ -6,9 +6,7 @@
 -- Safe to repeat: a device that is there already is left alone, and its events are not queued twice.
 if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
 local events = tonumber(ARGV[4])
-for i = 5 + events, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5 + events))
 if ARGV[2] ~= '' then redis.call('ZADD', KEYS[3], ARGV[2], 'registration:' .. ARGV[1]) end
 redis.call('SADD', KEYS[4], ARGV[3])
 for i = 5, 4 + events do

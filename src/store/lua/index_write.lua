@@ -18,8 +18,8 @@ local function make_room()
   if redis.call('STRLEN', KEYS[2]) == full then return end
   for i = 2, #KEYS do
     if i ~= 3 then
-      local old = redis.call('GET', KEYS[i]) or ''
-      redis.call('SET', KEYS[i], old .. string.rep('\0', full - #old))
+      local old = redis.call('GET', KEYS[i]) or (i == 2 and '')
+      if old then redis.call('SET', KEYS[i], old .. string.rep('\0', full - #old)) end
     end
   end
 end

@@ -562,6 +562,17 @@ static void marks_are_taken_by_the_owner_and_stay_until_they_are_done(void **sta
     assert_state(MARKS " app1:dev1 app1:dev2\n" LEASE " me:1\n");
 }
 
+static void a_mark_is_taken_back_when_its_change_is_in_the_index(void **state)
+{
+    (void)state;
+    given("SADD " MARKS " app1:dev1 app1:dev2");
+    REFUSED("0", index_unmark, KEYS(DEVICE, MARKS), ARGS("1", "app1:dev1")); /* it is gone */
+    given("HSET " DEVICE " version 2");
+    REFUSED("0", index_unmark, KEYS(DEVICE, MARKS), ARGS("1", "app1:dev1"));
+    TWICE("1", index_unmark, KEYS(DEVICE, MARKS), ARGS("2", "app1:dev1"));
+    assert_state(DEVICE " version=2\n" MARKS " app1:dev2\n");
+}
+
 static void a_device_that_is_gone_leaves_its_groups(void **state)
 {
     (void)state;
@@ -2303,6 +2314,7 @@ int main(void)
         EMPTY(a_device_that_is_gone_leaves_the_index),
         EMPTY(a_block_without_devices_is_dropped),
         EMPTY(marks_are_taken_by_the_owner_and_stay_until_they_are_done),
+        EMPTY(a_mark_is_taken_back_when_its_change_is_in_the_index),
         EMPTY(a_device_that_is_gone_leaves_its_groups),
         EMPTY(a_group_is_made_with_its_members),
         EMPTY(a_group_is_not_made_when_something_is_wrong),
