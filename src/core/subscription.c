@@ -220,8 +220,10 @@ struct subscriptions *subscriptions_cached(struct core *core, struct str app_id)
 
 void subscriptions_keep(struct core *core, struct str app_id, struct subscriptions *subscriptions)
 {
-    cache_put(core->subscriptions, app_id, subscriptions_hold(subscriptions),
-              core->settings->cache_life_ms);
+    /* The cache does not give up what it is given again. */
+    if (cache_get(core->subscriptions, app_id) != subscriptions)
+        subscriptions_hold(subscriptions);
+    cache_put(core->subscriptions, app_id, subscriptions, core->settings->cache_life_ms);
 }
 
 void subscriptions_read(struct core *core, struct str app_id, subscriptions_cb cb, void *arg)
