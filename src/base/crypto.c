@@ -97,16 +97,28 @@ void crypto_sha256_hex(struct str message, char out[CRYPTO_SHA256_HEX_SIZE])
     write_hex(out, digest, CRYPTO_SHA256_HEX_SIZE - 1);
 }
 
-void crypto_hmac_sha256_hex(struct str key, struct str message, char out[CRYPTO_SHA256_HEX_SIZE])
+/* Both digests have 32 bytes. */
+static void hmac_hex(const EVP_MD *algorithm, struct str key, struct str message,
+                     char out[CRYPTO_SHA256_HEX_SIZE])
 {
     unsigned char digest[CRYPTO_SHA256_BYTES];
     const void *key_bytes = key.p ? key.p : ""; /* NULL would mean "the key used last" */
     const unsigned char *bytes = (const unsigned char *)(message.p ? message.p : "");
 
     if (key.len > INT_MAX ||
-        !HMAC(sha256(), key_bytes, (int)key.len, bytes, message.len, digest, NULL))
+        !HMAC(algorithm, key_bytes, (int)key.len, bytes, message.len, digest, NULL))
         give_up("hmac");
     write_hex(out, digest, CRYPTO_SHA256_HEX_SIZE - 1);
+}
+
+void crypto_hmac_sha256_hex(struct str key, struct str message, char out[CRYPTO_SHA256_HEX_SIZE])
+{
+    hmac_hex(sha256(), key, message, out);
+}
+
+void crypto_hmac_sm3_hex(struct str key, struct str message, char out[CRYPTO_SHA256_HEX_SIZE])
+{
+    hmac_hex(EVP_sm3(), key, message, out);
 }
 
 /* The context holds the state after the key's block; each message starts with a copy of it. */

@@ -19,6 +19,9 @@ void crypto_random_uuid(char out[CRYPTO_UUID_SIZE]);  /* version 4, lower case *
 void crypto_sha256_hex(struct str message, char out[CRYPTO_SHA256_HEX_SIZE]);
 void crypto_hmac_sha256_hex(struct str key, struct str message, char out[CRYPTO_SHA256_HEX_SIZE]);
 
+/* The same with SM3. */
+void crypto_hmac_sm3_hex(struct str key, struct str message, char out[CRYPTO_SHA256_HEX_SIZE]);
+
 /* HMAC-SHA256 with one key for many messages: what the key costs is paid once. */
 struct crypto_hmac;
 struct crypto_hmac *crypto_hmac_new(const void *key, size_t len);

@@ -60,3 +60,10 @@ bool rate_allows(struct rate *rate, struct str key)
     ++*uses;
     return true;
 }
+
+bool rate_is_used_up(struct rate *rate, struct str key)
+{
+    const uint32_t *uses = rate->limit ? cache_get(rate->uses, key) : NULL;
+
+    return uses && *uses >= rate->limit;
+}

@@ -16,5 +16,7 @@ void rate_free(struct rate *rate);
 void rate_set_limit(struct rate *rate, uint32_t limit, int64_t interval_ms);
 /* Counts one use of the key; false when the limit is used up in this interval. */
 bool rate_allows(struct rate *rate, struct str key);
+/* Is it used up? Counts nothing. */
+bool rate_is_used_up(struct rate *rate, struct str key);
 
 #endif

@@ -1,7 +1,8 @@
-/* Addresses of listeners: text, socket address, listening socket. */
-#include "net/http_private.h"
+#include "net/http_address.h"
 
 #include "base/mem.h"
+#include "base/str.h"
+#include "net/http_server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -227,7 +227,7 @@ void http_connection_free(struct http_connection *connection)
     event_del(&connection->deferred);
     event_del(&connection->deadline);
     TAILQ_REMOVE(&listener->connections, connection, entry);
-    http_peer_release(listener->server, connection->peer);
+    peer_release(&listener->server->peers, connection->peer);
     http_guard_clear(&connection->guard);
     free(connection);
 }

@@ -86,6 +86,7 @@ static const char *reason_to_refuse(struct http_connection *connection,
                                     struct evhttp_connection *evcon)
 {
     struct http_server *server = connection->listener->server;
+    int64_t limit = server->limits->connections_per_address;
 
     if (server->is_stopping)
         return "stopping";
@@ -93,8 +94,8 @@ static const char *reason_to_refuse(struct http_connection *connection,
         return "tls";
     if ((int64_t)server->connection_count >= server->limits->connections)
         return "limit";
-    connection->peer = http_peer_take(server, evhttp_connection_get_addr(evcon));
-    return http_peer_is_full(server, connection->peer) ? "address" : NULL;
+    connection->peer = peer_take(&server->peers, evhttp_connection_get_addr(evcon));
+    return limit && peer_connections(connection->peer) > limit ? "address" : NULL;
 }
 
 static void on_accepted(evutil_socket_t fd, short what, void *arg)

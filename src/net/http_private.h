@@ -11,9 +11,11 @@
 #define NET_HTTP_PRIVATE_H
 
 #include "base/hash.h"
+#include "net/http_address.h"
 #include "net/http_guard.h"
 #include "net/http_routes.h"
 #include "net/http_server.h"
+#include "net/peer.h"
 
 #include <event2/bufferevent.h>
 #include <event2/event_struct.h>
@@ -21,8 +23,6 @@
 #include <openssl/ssl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-
-struct http_peer;
 
 enum http_timeout { TIMEOUT_HEADER, TIMEOUT_BODY, TIMEOUT_IDLE, TIMEOUT_COUNT };
 
@@ -50,7 +50,7 @@ struct http_connection {
     bool has_peer_eof; /* while refused */
     struct http_guard guard;
     struct call *call;      /* while pending */
-    struct http_peer *peer; /* NULL on unix sockets */
+    struct peer *peer;      /* NULL on unix sockets */
     const char *peer_text;
     int refused_status;
     size_t discarded;
@@ -90,7 +90,7 @@ struct http_server {
     const struct http_limits *limits;
     struct http_listeners listeners;
     struct http_connection *by_evcon;
-    struct http_peer *peers;
+    struct peers peers;
     size_t connection_count;
     size_t call_count;
     bool is_stopping, is_freed;
@@ -145,24 +145,5 @@ void call_begin(struct http_connection *connection, struct evhttp_request *reque
 /* The client's connection is being freed. The request stays, and belongs to the call from now on.
  */
 void call_connection_gone(struct call *call);
-
-/* http_peer.c: connections per client address; for IPv6 per /64 network, of which any host has as
- * many addresses as it likes. take counts one connection; NULL for unix sockets. */
-struct http_peer *http_peer_take(struct http_server *server, const struct sockaddr *address);
-bool http_peer_is_full(const struct http_server *server, const struct http_peer *peer);
-void http_peer_release(struct http_server *server, struct http_peer *peer);
-
-/* http_address.c */
-struct http_address {
-    socklen_t len;
-    struct sockaddr_storage sockaddr;
-    bool is_any; /* a port alone: IPv6 and IPv4 */
-};
-
-/* NULL, or what is wrong (static text). */
-const char *http_address_parse(const char *text, struct http_address *address);
-/* A listening socket; -1 with a text in *error (free() it). */
-int http_address_listen(const struct http_address *address, int unix_mode, char **error);
-char *http_address_text(const struct sockaddr *sockaddr); /* free() it */
 
 #endif

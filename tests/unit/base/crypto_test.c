@@ -91,6 +91,16 @@ static void crypto_hmac_gives_the_known_digests(void **state)
     assert_string_equal(text, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
+/* As `openssl dgst -sm3 -hmac Jefe` says. */
+static void crypto_hmac_knows_sm3_too(void **state)
+{
+    char text[CRYPTO_SHA256_HEX_SIZE];
+
+    (void)state;
+    crypto_hmac_sm3_hex(STR("Jefe"), STR("what do ya want for nothing?"), text);
+    assert_string_equal(text, "2e87f1d16862e6d964b50a5200bf2b10b764faa9680a296a2405f24bec39f882");
+}
+
 static void crypto_equal_compares_all_bytes(void **state)
 {
     (void)state;
@@ -253,6 +263,7 @@ int main(void)
         cmocka_unit_test(crypto_uuids_are_of_version_4_and_differ),
         cmocka_unit_test(crypto_sha256_gives_the_known_digests),
         cmocka_unit_test(crypto_hmac_gives_the_known_digests),
+        cmocka_unit_test(crypto_hmac_knows_sm3_too),
         cmocka_unit_test(crypto_equal_compares_all_bytes),
         cmocka_unit_test(crypto_hex_is_digits_only_and_not_empty),
         cmocka_unit_test(crypto_hmac_of_parts_is_that_of_the_whole),

@@ -131,6 +131,26 @@ static void rate_with_another_interval_opens_new_windows(void **state)
     rate_free(rate);
 }
 
+static void rate_says_what_is_used_up_without_counting(void **state)
+{
+    struct rate *rate = rate_new(2, 1000, 10);
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_false(rate_is_used_up(rate, STR("a")));
+    assert_int_equal(allowed_of(rate, "a", 1), 1);
+    assert_false(rate_is_used_up(rate, STR("a")));
+    assert_int_equal(allowed_of(rate, "a", 2), 1);
+    assert_true(rate_is_used_up(rate, STR("a")));
+    assert_false(rate_is_used_up(rate, STR("b")));
+    rate_set_limit(rate, 0, 1000);
+    assert_false(rate_is_used_up(rate, STR("a")));
+    rate_set_limit(rate, 2, 1000);
+    clock_advance(1000);
+    assert_false(rate_is_used_up(rate, STR("a")));
+    rate_free(rate);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -144,6 +164,7 @@ int main(void)
         TEST(rate_forgets_the_least_recently_used_key),
         TEST(rate_set_limit_holds_at_once),
         TEST(rate_with_another_interval_opens_new_windows),
+        TEST(rate_says_what_is_used_up_without_counting),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,14 @@
-#include "net/http_private.h"
+#include "net/peer.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
 
 #include <netinet/in.h>
+#include <stdlib.h>
 
 #define KEY_SIZE 9 /* family, and four or eight bytes of the address */
 
-struct http_peer {
+struct peer {
     UT_hash_handle hh;
     unsigned char key[KEY_SIZE];
     int64_t connections;
@@ -31,34 +35,37 @@ static bool key_of(const struct sockaddr *address, unsigned char key[KEY_SIZE])
     return false;
 }
 
-struct http_peer *http_peer_take(struct http_server *server, const struct sockaddr *address)
+struct peer *peer_take(struct peers *peers, const struct sockaddr *address)
 {
-    struct http_peer *peer = NULL;
+    struct peer *peer = NULL;
     unsigned char key[KEY_SIZE];
 
     if (!key_of(address, key))
         return NULL;
-    HASH_FIND(hh, server->peers, key, KEY_SIZE, peer);
+    HASH_FIND(hh, peers->table, key, KEY_SIZE, peer);
     if (!peer) {
         peer = xcalloc(1, sizeof(*peer));
         memcpy(peer->key, key, KEY_SIZE);
-        HASH_ADD(hh, server->peers, key, KEY_SIZE, peer);
+        HASH_ADD(hh, peers->table, key, KEY_SIZE, peer);
     }
     peer->connections++;
     return peer;
 }
 
-bool http_peer_is_full(const struct http_server *server, const struct http_peer *peer)
+int64_t peer_connections(const struct peer *peer)
 {
-    int64_t limit = server->limits->connections_per_address;
-
-    return peer && limit && peer->connections > limit;
+    return peer ? peer->connections : 0;
 }
 
-void http_peer_release(struct http_server *server, struct http_peer *peer)
+struct str peer_key(const struct peer *peer)
+{
+    return peer ? str_n((const char *)peer->key, KEY_SIZE) : STR("");
+}
+
+void peer_release(struct peers *peers, struct peer *peer)
 {
     if (!peer || --peer->connections)
         return;
-    HASH_DEL(server->peers, peer);
+    HASH_DEL(peers->table, peer);
     free(peer);
 }
