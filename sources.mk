@@ -51,6 +51,7 @@ net_sources = \
     src/net/hosts.c \
     src/net/hosts.h \
     src/net/http_address.c \
+    src/net/http_address.h \
     src/net/http_answer.c \
     src/net/http_answer.h \
     src/net/http_client.c \
@@ -61,7 +62,6 @@ net_sources = \
     src/net/http_link.c \
     src/net/http_link.h \
     src/net/http_listener.c \
-    src/net/http_peer.c \
     src/net/http_private.h \
     src/net/http_refusal.c \
     src/net/http_routes.c \
@@ -70,8 +70,17 @@ net_sources = \
     src/net/http_server.h \
     src/net/mqtt_codec.c \
     src/net/mqtt_codec.h \
+    src/net/mqtt_connection.c \
+    src/net/mqtt_input.c \
+    src/net/mqtt_listener.c \
+    src/net/mqtt_message.c \
+    src/net/mqtt_private.h \
+    src/net/mqtt_server.c \
+    src/net/mqtt_server.h \
     src/net/netpolicy.c \
     src/net/netpolicy.h \
+    src/net/peer.c \
+    src/net/peer.h \
     src/net/pem.c \
     src/net/pem.h \
     src/net/resolver.c \
@@ -83,6 +92,8 @@ net_sources = \
     src/net/tls_server.c \
     src/net/tls_sessions.c \
     src/net/tls_sessions.h \
+    src/net/wheel.c \
+    src/net/wheel.h \
     src/net/x509_facts.c \
     src/net/x509_facts.h
 
@@ -115,6 +126,8 @@ core_sources = \
     src/core/app_list.c \
     src/core/certificate.c \
     src/core/certificate.h \
+    src/core/children.c \
+    src/core/children.h \
     src/core/command.c \
     src/core/command.h \
     src/core/command_cancel.c \
@@ -148,6 +161,8 @@ core_sources = \
     src/core/device_register.c \
     src/core/device_sync.c \
     src/core/device_update.h \
+    src/core/device_verify.c \
+    src/core/device_verify.h \
     src/core/device_write.c \
     src/core/error.c \
     src/core/error.h \
@@ -159,6 +174,8 @@ core_sources = \
     src/core/group.h \
     src/core/history.c \
     src/core/history.h \
+    src/core/mailbox.c \
+    src/core/mailbox.h \
     src/core/model.c \
     src/core/model.h \
     src/core/model_capabilities.c \
@@ -174,6 +191,7 @@ core_sources = \
     src/core/model_store.h \
     src/core/node.c \
     src/core/node.h \
+    src/core/node_holders.c \
     src/core/partition.c \
     src/core/partition.h \
     src/core/product.c \
@@ -186,6 +204,11 @@ core_sources = \
     src/core/service_info.h \
     src/core/service_types.c \
     src/core/service_types.h \
+    src/core/session.c \
+    src/core/session.h \
+    src/core/session_closing.c \
+    src/core/session_private.h \
+    src/core/session_sweep.c \
     src/core/shadow.c \
     src/core/shadow.h \
     src/core/shadow_read.c \
@@ -234,6 +257,7 @@ push_sources = \
     src/push/result.h \
     src/push/share.c \
     src/push/stream.c \
+    src/push/sweep_sessions.c \
     src/push/switches.c \
     src/push/target.c \
     src/push/timers.c \
@@ -267,8 +291,25 @@ api_v1_sources = \
     src/api/v1/v1.h
 
 device_sources = \
+    src/device/downlink.c \
+    src/device/downlink.h \
+    src/device/gzip.c \
+    src/device/gzip.h \
     src/device/https.c \
-    src/device/https.h
+    src/device/https.h \
+    src/device/mqtt.c \
+    src/device/mqtt.h \
+    src/device/mqtt_children.c \
+    src/device/mqtt_down.c \
+    src/device/mqtt_events.c \
+    src/device/mqtt_events.h \
+    src/device/mqtt_login.c \
+    src/device/mqtt_login.h \
+    src/device/mqtt_private.h \
+    src/device/mqtt_shadow.c \
+    src/device/mqtt_topics.c \
+    src/device/mqtt_topics.h \
+    src/device/mqtt_uplink.c
 
 admin_sources = \
     src/admin/admin.c \
@@ -395,6 +436,7 @@ lua_scripts = \
     src/store/lua/certificate_read.lua \
     src/store/lua/certificates_list.lua \
     src/store/lua/child_add.lua \
+    src/store/lua/child_offline.lua \
     src/store/lua/claim.lua \
     src/store/lua/command.lua \
     src/store/lua/command_list.lua \
@@ -431,13 +473,17 @@ lua_scripts = \
     src/store/lua/model_catalogue.lua \
     src/store/lua/model_delete.lua \
     src/store/lua/model_put.lua \
+    src/store/lua/node_forget.lua \
     src/store/lua/node_release.lua \
     src/store/lua/node_reserve.lua \
+    src/store/lua/node_tell.lua \
     src/store/lua/park.lua \
     src/store/lua/park_drop.lua \
     src/store/lua/pause_url.lua \
     src/store/lua/report.lua \
     src/store/lua/service_info.lua \
+    src/store/lua/session_close.lua \
+    src/store/lua/session_open.lua \
     src/store/lua/shadow_answer.lua \
     src/store/lua/shadow_due.lua \
     src/store/lua/shadow_set.lua \
@@ -475,6 +521,8 @@ unit_tests = \
     tests/unit/core/model_test \
     tests/unit/core/shadow_test \
     tests/unit/core/signing_test \
+    tests/unit/device/mqtt_login_test \
+    tests/unit/device/mqtt_topics_test \
     tests/unit/net/hosts_test \
     tests/unit/net/http_client_test \
     tests/unit/net/http_guard_test \
@@ -484,6 +532,7 @@ unit_tests = \
     tests/unit/net/pem_test \
     tests/unit/net/resolver_test \
     tests/unit/net/tls_client_test \
+    tests/unit/net/wheel_test \
     tests/unit/push/breaker_test \
     tests/unit/push/latency_test \
     tests/unit/push/pace_test \
@@ -528,6 +577,7 @@ other_tests = \
     tests/blackbox/helpers/link.py \
     tests/blackbox/helpers/load.py \
     tests/blackbox/helpers/models.py \
+    tests/blackbox/helpers/mqtt.py \
     tests/blackbox/helpers/nouns.py \
     tests/blackbox/helpers/platform.py \
     tests/blackbox/helpers/receiver.py \
@@ -564,6 +614,11 @@ other_tests = \
     tests/blackbox/test_model_devices.py \
     tests/blackbox/test_model_queries.py \
     tests/blackbox/test_models.py \
+    tests/blackbox/test_mqtt.py \
+    tests/blackbox/test_mqtt_downlink.py \
+    tests/blackbox/test_mqtt_login.py \
+    tests/blackbox/test_mqtt_presence.py \
+    tests/blackbox/test_mqtt_uplink.py \
     tests/blackbox/test_netpolicy.py \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_parking.py \

@@ -13,7 +13,9 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/process.h"
+#include "core/session.h"
 #include "device/https.h"
+#include "device/mqtt.h"
 #include "net/netpolicy.h"
 #include "net/resolver.h"
 #include "store/embedded.h"
@@ -38,12 +40,13 @@ struct daemon {
     struct settings_source *source;
     struct event_base *base;
     struct embedded *embedded;
-    struct redis *redis, *reader;
+    struct redis *redis, *reader, *mailbox; /* mailbox: NULL when no device can connect here */
     struct redis_check *check;
     struct netpolicy *policy;
     struct core *core;
     struct resolver *resolver;
     struct push *push;
+    struct device_mqtt *mqtt;
     struct listeners *listeners;
     struct expiry *expiry;
     struct admin_context admin;
@@ -113,6 +116,7 @@ static void partitions_known(enum error error, void *arg)
     daemon->is_redis_ready = true;
     metric_set(M_REDIS_CONNECTED, 1, NULL);
     log_info("redis", "state=ready partitions=%u", daemon->core->partition_count);
+    sessions_start(daemon->core);
     push_start(daemon->push);
     expiry_start(daemon->expiry, daemon->listeners, daemon->push);
 }
@@ -187,6 +191,8 @@ static void start_redis(struct daemon *daemon)
     redis_scripts_init();
     daemon->redis = connect_redis(daemon, "iotpush", false);
     daemon->reader = connect_redis(daemon, "iotpush-reader", true);
+    if (*settings->device.listen_mqtt || *settings->device.listen_mqtts)
+        daemon->mailbox = connect_redis(daemon, "iotpush-mailbox", true);
 }
 
 /* ---- the engine ---- */
@@ -202,6 +208,9 @@ static void start_core(struct daemon *daemon)
     if (!daemon->policy)
         die(daemon, "push.allow_networks", error);
     daemon->core = core_new(daemon->base, daemon->redis, &settings->core, daemon->policy);
+    sessions_new(daemon->core, daemon->instance_id, daemon->mailbox, &device_mqtt_transport);
+    daemon->mqtt = device_mqtt_new(daemon->core, &settings->device_mqtt);
+    daemon->core->shadow_transport = device_mqtt_shadow_transport(daemon->mqtt);
     daemon->expiry = expiry_new(daemon->core);
     daemon->resolver = resolver_new(daemon->base);
     config = (struct push_config){daemon->core, &settings->push, daemon->reader,
@@ -288,7 +297,10 @@ static void free_parts(struct daemon *daemon)
         event_del(daemon->signals[i]); /* reload and status would look at them */
     listeners_free(daemon->listeners);
     redis_free(daemon->reader);
+    redis_free(daemon->mailbox);
     redis_free(daemon->redis);
+    sessions_free(daemon->core);
+    device_mqtt_free(daemon->mqtt);
     expiry_free(daemon->expiry);
     push_free(daemon->push);
     core_free(daemon->core);
@@ -315,6 +327,16 @@ static void stop_redis(evutil_socket_t fd, short what, void *arg)
         redis_stopped(daemon);
 }
 
+static void part_stopped(void *arg);
+
+/* Now all connections of devices are closed: that is to be written still. */
+static void listeners_stopped(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    sessions_stop(daemon->core, LISTENERS_STOP_MS, part_stopped, daemon);
+}
+
 static void part_stopped(void *arg)
 {
     struct daemon *daemon = arg;
@@ -328,7 +350,7 @@ static void stop(struct daemon *daemon)
     log_info("stop", "state=stopping");
     daemon->is_stopping = true;
     daemon->stops_waited_for = 2;
-    listeners_stop(daemon->listeners, LISTENERS_STOP_MS, part_stopped, daemon);
+    listeners_stop(daemon->listeners, LISTENERS_STOP_MS, listeners_stopped, daemon);
     push_stop(daemon->push, part_stopped, daemon);
 }
 
@@ -375,6 +397,7 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
         settings_apply_reloadable(settings_table, &fresh, &daemon->settings, say_needs_restart,
                                   daemon);
         core_settings_changed(daemon->core);
+        device_mqtt_settings_changed(daemon->mqtt);
         push_settings_changed(daemon->push);
         listeners_reload(daemon->listeners);
         expiry_look(daemon->expiry);
@@ -486,7 +509,7 @@ static void start(struct daemon *daemon)
     start_core(daemon);
     prepare_admin(daemon);
     daemon->listeners = listeners_new(daemon->base, &daemon->settings, daemon->admin_socket,
-                                      daemon->policy, &error);
+                                      device_mqtt_service(daemon->mqtt), daemon->policy, &error);
     if (!daemon->listeners)
         die(daemon, "listen", error);
 }

@@ -8,7 +8,7 @@
 #include "net/tls.h"
 #include <stdlib.h>
 
-#define MAX_LISTENERS   8
+#define MAX_LISTENERS   10
 #define DEVICE_BODY_MIN (1024 * 1024 + 64 * 1024) /* so that 1 MiB and a little is told properly */
 #define PACKAGE_SLACK   (64 * 1024)               /* the same for packages of models */
 
@@ -17,13 +17,15 @@ enum { API_SERVER, DEVICE_SERVER, ADMIN_SERVER, SERVER_COUNT };
 struct bound {
     const char *name;
     bool is_tls;
-    const struct http_listener *listener;
+    const char *address;
 };
 
 struct listeners {
     const struct settings *settings;
     struct http_limits device_limits, admin_limits;
+    struct mqtt_limits mqtt_limits;
     struct http_server *servers[SERVER_COUNT];
+    struct mqtt_server *mqtt;
     struct tls_server *api_tls, *device_tls;
     struct bound bound[MAX_LISTENERS];
     size_t count;
@@ -67,7 +69,7 @@ static bool load_certificates(struct listeners *listeners, char **error)
         if (!listeners->api_tls)
             return false;
     }
-    if (*s->device.listen_https) {
+    if (*s->device.listen_https || *s->device.listen_mqtts) {
         listeners->device_tls =
             load_tls(s, false, or_else(s->device.tls_certificate, s->api.tls_certificate),
                      or_else(s->device.tls_key, s->api.tls_key), error);
@@ -86,6 +88,21 @@ static void take_limits(struct listeners *listeners)
         listeners->admin_limits.body_bytes = package_bytes;
     if (listeners->device_limits.body_bytes < DEVICE_BODY_MIN)
         listeners->device_limits.body_bytes = DEVICE_BODY_MIN;
+    listeners->mqtt_limits = listeners->settings->mqtt;
+    listeners->mqtt_limits.connections_per_address =
+        listeners->settings->limits.connections_per_address;
+    listeners->mqtt_limits.header_bytes = listeners->settings->limits.header_bytes;
+    listeners->mqtt_limits.header_timeout_ms = listeners->settings->limits.header_timeout_ms;
+    listeners->mqtt_limits.body_timeout_ms = listeners->settings->limits.body_timeout_ms;
+}
+
+static void bound(struct listeners *listeners, const char *name, const char *address, bool is_tls,
+                  const struct sockaddr *sockaddr, struct netpolicy *policy)
+{
+    log_info("listener", "name=%s address=%s tls=%s", name, address, is_tls ? "on" : "off");
+    if (sockaddr)
+        netpolicy_add_listener(policy, sockaddr);
+    listeners->bound[listeners->count++] = (struct bound){name, is_tls, address};
 }
 
 static bool listen_at(struct listeners *listeners, int server, const char *setting,
@@ -103,12 +120,28 @@ static bool listen_at(struct listeners *listeners, int server, const char *setti
         free(why);
         return false;
     }
-    log_info("listener", "name=%s address=%s tls=%s", config->name,
-             http_listener_address(listener), config->tls ? "on" : "off");
-    if (http_listener_sockaddr(listener))
-        netpolicy_add_listener(policy, http_listener_sockaddr(listener));
-    listeners->bound[listeners->count++] =
-        (struct bound){config->name, config->tls != NULL, listener};
+    bound(listeners, config->name, http_listener_address(listener), config->tls != NULL,
+          http_listener_sockaddr(listener), policy);
+    return true;
+}
+
+static bool listen_mqtt(struct listeners *listeners, const char *setting,
+                        const struct mqtt_listener_config *config, struct netpolicy *policy,
+                        char **error)
+{
+    struct mqtt_listener *listener;
+    char *why = NULL;
+
+    if (!*config->address)
+        return true;
+    listener = mqtt_server_listen(listeners->mqtt, config, &why);
+    if (!listener) {
+        *error = xasprintf("%s = %s: %s", setting, config->address, why);
+        free(why);
+        return false;
+    }
+    bound(listeners, config->name, mqtt_listener_address(listener), config->tls != NULL,
+          mqtt_listener_sockaddr(listener), policy);
     return true;
 }
 
@@ -142,11 +175,17 @@ static bool listen_everywhere(struct listeners *listeners, const char *admin_add
                        error))
             return false;
     }
-    return true;
+    return listen_mqtt(listeners, "device.listen_mqtt",
+                       &(struct mqtt_listener_config){"mqtt", s->device.listen_mqtt, NULL}, policy,
+                       error) &&
+           listen_mqtt(listeners, "device.listen_mqtts",
+                       &(struct mqtt_listener_config){"mqtts", s->device.listen_mqtts, device_tls},
+                       policy, error);
 }
 
 struct listeners *listeners_new(struct event_base *base, const struct settings *settings,
-                                const char *admin_socket, struct netpolicy *policy, char **error)
+                                const char *admin_socket, const struct mqtt_service *mqtt,
+                                struct netpolicy *policy, char **error)
 {
     struct listeners *listeners = xcalloc(1, sizeof(*listeners));
     char *admin_address = xasprintf("unix:%s", admin_socket);
@@ -158,6 +197,7 @@ struct listeners *listeners_new(struct event_base *base, const struct settings *
             http_server_new(base, i == DEVICE_SERVER  ? &listeners->device_limits
                                   : i == ADMIN_SERVER ? &listeners->admin_limits
                                                       : &settings->limits);
+    listeners->mqtt = mqtt_server_new(base, &listeners->mqtt_limits, mqtt);
     if (!load_certificates(listeners, error) ||
         !listen_everywhere(listeners, admin_address, policy, error)) {
         listeners_free(listeners);
@@ -178,11 +218,12 @@ static void server_stopped(void *arg)
 void listeners_stop(struct listeners *listeners, int64_t timeout_ms, void (*stopped)(void *arg),
                     void *arg)
 {
-    listeners->stops_waited_for = SERVER_COUNT;
+    listeners->stops_waited_for = SERVER_COUNT + 1;
     listeners->stopped = stopped;
     listeners->stopped_arg = arg;
     for (int i = 0; i < SERVER_COUNT; i++)
         http_server_stop(listeners->servers[i], timeout_ms, server_stopped, listeners);
+    mqtt_server_stop(listeners->mqtt, timeout_ms, server_stopped, listeners);
 }
 
 void listeners_free(struct listeners *listeners)
@@ -191,6 +232,7 @@ void listeners_free(struct listeners *listeners)
         return;
     for (int i = 0; i < SERVER_COUNT; i++)
         http_server_free(listeners->servers[i]);
+    mqtt_server_free(listeners->mqtt);
     tls_server_free(listeners->api_tls);
     tls_server_free(listeners->device_tls);
     free(listeners);
@@ -230,7 +272,8 @@ int64_t listeners_device_expires_ms(const struct listeners *listeners)
 size_t listeners_connections(const struct listeners *listeners)
 {
     return http_server_connections(listeners->servers[API_SERVER]) +
-           http_server_connections(listeners->servers[DEVICE_SERVER]);
+           http_server_connections(listeners->servers[DEVICE_SERVER]) +
+           mqtt_server_connections(listeners->mqtt);
 }
 
 void listeners_write(const struct listeners *listeners, struct json_writer *w)
@@ -240,7 +283,7 @@ void listeners_write(const struct listeners *listeners, struct json_writer *w)
     for (size_t i = 0; i < listeners->count; i++) {
         json_object(w);
         json_member_text(w, "name", listeners->bound[i].name);
-        json_member_text(w, "address", http_listener_address(listeners->bound[i].listener));
+        json_member_text(w, "address", listeners->bound[i].address);
         json_member_bool(w, "tls", listeners->bound[i].is_tls);
         json_object_end(w);
     }

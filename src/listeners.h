@@ -13,7 +13,8 @@ struct listeners;
 /* Binds all that the settings name, and tells the policy, so that nobody has us call ourselves.
  * NULL, with a text in *error (free() it): which setting, and why. The settings must outlive it. */
 struct listeners *listeners_new(struct event_base *base, const struct settings *settings,
-                                const char *admin_socket, struct netpolicy *policy, char **error);
+                                const char *admin_socket, const struct mqtt_service *mqtt,
+                                struct netpolicy *policy, char **error);
 /* Stops accepting and lets what is under way end; stopped(arg) is called once. */
 void listeners_stop(struct listeners *listeners, int64_t timeout_ms, void (*stopped)(void *arg),
                     void *arg);

@@ -99,6 +99,10 @@ const struct setting settings_table[] = {
      "Address for devices over HTTPS, usually 0.0.0.0:8943; empty: none", check_listen},
     {"device", "listen_http", SETTING_TEXT, AT(device.listen_http), "", 0, 0, NULL, false,
      "Address for devices over plain HTTP (behind a TLS proxy, or for tests); empty: none", check_listen},
+    {"device", "listen_mqtt", SETTING_TEXT, AT(device.listen_mqtt), "", 0, 0, NULL, false,
+     "Address for devices over plain MQTT, usually 0.0.0.0:1883; empty: none", check_listen},
+    {"device", "listen_mqtts", SETTING_TEXT, AT(device.listen_mqtts), "", 0, 0, NULL, false,
+     "Address for devices over MQTT with TLS, usually 0.0.0.0:8883; empty: none", check_listen},
     {"device", "tls_certificate", SETTING_TEXT, AT(device.tls_certificate), "", 0, 0, NULL, false,
      "Server certificate for devices; empty: the one of [api]", NULL},
     {"device", "tls_key", SETTING_TEXT, AT(device.tls_key), "", 0, 0, NULL, false,
@@ -132,6 +136,42 @@ const struct setting settings_table[] = {
      "Service whose reported latitude, longitude and radius are a device's position", NULL},
     {"device", "muted_commands", SETTING_INT, AT(core.muted_commands), "100", 0, 1000, NULL, true,
      "Commands that may be muted for one service of a device", NULL},
+    {"device", "max_connections", SETTING_INT, AT(mqtt.connections), "50000", 1, 10000000, NULL, true,
+     "Open MQTT connections; more are closed at once", NULL},
+    {"device", "mqtt_keep_alive_min", SETTING_INT, AT(mqtt.keep_alive_min_s), "30", 1, 65535, NULL, true,
+     "Shortest keep-alive time (s) that a device may ask for", NULL},
+    {"device", "mqtt_keep_alive_max", SETTING_INT, AT(mqtt.keep_alive_max_s), "1200", 1, 65535, NULL, true,
+     "Longest keep-alive time (s); 0 and what is outside of the two is refused with CONNACK 2", NULL},
+    {"device", "mqtt_messages", SETTING_INT, AT(mqtt.messages), "50", 0, 1000000000, NULL, true,
+     "Messages per second that are read from one MQTT connection; 0: no limit", NULL},
+    {"device", "mqtt_bytes", SETTING_SIZE, AT(mqtt.message_bytes), "1m", 0, 1024 * MIB, NULL, true,
+     "Their bytes per second; 0: no limit", NULL},
+    {"device", "mqtt_payload_bytes", SETTING_SIZE, AT(mqtt.payload_bytes), "1m", 1 * KIB, 100 * MIB, NULL, true,
+     "Largest payload of an MQTT message; the sender of a larger one is closed", NULL},
+    {"device", "mqtt_unpacked_bytes", SETTING_SIZE, AT(device_mqtt.unpacked_bytes), "1m", 1 * KIB, 100 * MIB, NULL, true,
+     "Largest payload that was packed with gzip, unpacked", NULL},
+    {"device", "mqtt_in_flight", SETTING_INT, AT(mqtt.in_flight), "64", 1, 65535, NULL, true,
+     "Messages of one MQTT connection that may wait for Redis; then it is not read from", NULL},
+    {"device", "mqtt_bytes_in_flight", SETTING_SIZE, AT(mqtt.bytes_in_flight), "64m", 1 * MIB, 64 * 1024 * MIB, NULL, true,
+     "Memory of the messages of all MQTT connections that come in or wait for Redis", NULL},
+    {"device", "mqtt_output_bytes", SETTING_SIZE, AT(mqtt.output_bytes), "256k", 1 * KIB, 1024 * MIB, NULL, true,
+     "Bytes that may wait for one device to take them; then it is closed", NULL},
+    {"device", "mqtt_window", SETTING_INT, AT(device_mqtt.window), "16", 1, 65535, NULL, true,
+     "Messages sent to one device with QoS 1 that may wait for its PUBACK", NULL},
+    {"device", "answer_timeout", SETTING_TIME, AT(device_mqtt.answer_timeout_ms), "20s", 10, HOUR, NULL, true,
+     "How long the answer of a device to a request over MQTT is waited for", NULL},
+    {"device", "mqtt_subscriptions", SETTING_INT, AT(device_mqtt.subscriptions), "100", 1, 10000, NULL, true,
+     "Topic filters that one MQTT connection may subscribe to", NULL},
+    {"device", "mqtt_unstored_close", SETTING_TIME, AT(mqtt.unstored_close_ms), "5s", 10, HOUR, NULL, true,
+     "A connection whose message could not be stored is closed after that, so that the device sends it again", NULL},
+    {"device", "login_limit", SETTING_INT, AT(device_mqtt.login_limit), "30", 0, 1000000000, NULL, true,
+     "MQTT logins of one device per login_interval; 0: no limit", NULL},
+    {"device", "login_interval", SETTING_TIME, AT(device_mqtt.login_interval_ms), "60s", 1, DAY, NULL, true,
+     "Interval of login_limit", NULL},
+    {"device", "login_failures", SETTING_INT, AT(device_mqtt.failure_limit), "100", 0, 1000000000, NULL, true,
+     "Failed MQTT logins of one address per login_failure_interval; then all of its logins are refused; 0: no limit", NULL},
+    {"device", "login_failure_interval", SETTING_TIME, AT(device_mqtt.failure_interval_ms), "60s", 1, DAY, NULL, true,
+     "Interval of login_failures", NULL},
 
     {"history", "max_entries", SETTING_INT, AT(core.history_entries), "1000", 0, 1000000, NULL, true,
      "Reports kept per device, about; 0: none", NULL},
@@ -163,7 +203,6 @@ const struct setting settings_table[] = {
      "Groups a device may be in; clients of the older API may want more than one", NULL},
     {"group", "ids_per_call", SETTING_INT, AT(core.group_ids_per_call), "1000", 1, 1000, NULL, true,
      "Devices that one request may put into a group, or take out of it", NULL},
-
     {"limits", "header_bytes", SETTING_SIZE, AT(limits.header_bytes), "16k", 1 * KIB, 1 * MIB, NULL, true,
      "Largest head of a request; more: 431", NULL},
     {"limits", "body_bytes", SETTING_SIZE, AT(limits.body_bytes), "1m", 1 * KIB, 1024 * MIB, NULL, true,
@@ -501,8 +540,11 @@ int settings_check(const struct settings *settings, const struct settings_source
 
     if (*settings->api.listen_https)
         check_tls(&complaints, "api", settings->api.tls_certificate, settings->api.tls_key);
-    if (*settings->device.listen_https)
+    if (*settings->device.listen_https || *settings->device.listen_mqtts)
         check_tls(&complaints, "device", device_certificate, device_key);
+    if (settings->mqtt.keep_alive_min_s > settings->mqtt.keep_alive_max_s)
+        complain_about(&complaints, "device", "mqtt_keep_alive_min",
+                       "must be at most device.mqtt_keep_alive_max");
     check_file(&complaints, "redis", "password_file", settings->redis.password_file);
     check_file(&complaints, "push", "ca_file", settings->push.ca_file);
     check_platform_certificate(&complaints);

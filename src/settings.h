@@ -7,6 +7,7 @@
 
 #include "base/setting.h"
 #include "core/core.h"
+#include "device/mqtt.h"
 #include "net/http_server.h"
 #include "push/push.h"
 
@@ -29,9 +30,11 @@ struct settings {
         int tls_min_version; /* index into "1.2 1.3" */
     } api;
     struct {
-        char *listen_http, *listen_https;
+        char *listen_http, *listen_https, *listen_mqtt, *listen_mqtts;
         char *tls_certificate, *tls_key; /* empty: those of [api] */
     } device;
+    struct mqtt_limits mqtt; /* those that are not of [limits] */
+    struct device_mqtt_settings device_mqtt;
     struct http_limits limits;
     struct core_settings core; /* [auth] [partition] and the domain's limits */
     struct push_settings push;

@@ -13,6 +13,7 @@
 struct netpolicy;
 struct device_index;
 struct shadow_transport;
+struct sessions;
 
 struct core_settings {
     /* [auth] */
@@ -98,6 +99,7 @@ struct core {
     struct cache *catalogues;       /* model_store.c: appId -> which models it has */
     struct cache *models;           /* model_store.c: appId/productId -> parsed model */
     const struct shadow_transport *shadow_transport; /* shadow.c: NULL, or set by iotpushd.c */
+    struct sessions *sessions;      /* session.c; NULL: none, as in tests */
     struct rate *login_rate, *api_rate, *device_rate, *app_report_rate;
 };
 

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "core/device_index.h"
 #include "core/partition.h"
+#include "core/session.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 #include <stdlib.h>
@@ -216,6 +217,7 @@ static void modified(enum redis_status status, const redisReply *reply, void *ar
 struct modification {
     struct core *core;
     struct str app_id, device_id;
+    bool is_muting;
     device_done_cb cb;
     void *arg;
 };
@@ -233,11 +235,22 @@ static void record_modified(enum error error, void *arg)
 {
     struct modification *modification = arg;
 
+    if (!error && modification->is_muting)
+        session_end(modification->core, modification->device_id);
     if (error)
         modification->cb(error, modification->arg);
     else
         device_index_update(modification->core, modification->app_id, modification->device_id,
                             true, modification_indexed, modification);
+}
+
+static bool is_muting(const struct device_fields *fields)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        if (str_eq(fields->list[i].name, STR("mute")))
+            return str_eq(fields->list[i].value, STR("TRUE"));
+    }
+    return false;
 }
 
 void device_modify(struct core *core, struct arena *arena, struct str app_id, struct str device_id,
@@ -253,7 +266,7 @@ void device_modify(struct core *core, struct arena *arena, struct str app_id, st
     struct str keys[] = {key_device(&device, partition, id), key_events(&events, partition),
                          key_index_marks(&marks, partition)};
 
-    *modification = (struct modification){core, app_id, id, cb, arg};
+    *modification = (struct modification){core, app_id, id, is_muting(fields), cb, arg};
     args[0] = app_id;
     args[1] = id;
     args[2] = decimal_str(&now, clock_now_ms());

@@ -9,6 +9,7 @@
 #include "core/command.h"
 #include "core/node.h"
 #include "core/partition.h"
+#include "core/session.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 
@@ -88,6 +89,8 @@ static void record_deleted(enum redis_status status, const redisReply *reply, vo
     deletion->node_id = arena_str(deletion->arena, redis_reply_str(redis_reply_at(reply, 1)));
     deletion->verify_code = arena_str(deletion->arena, redis_reply_str(redis_reply_at(reply, 2)));
     deletion->gateway_id = arena_str(deletion->arena, redis_reply_str(redis_reply_at(reply, 3)));
+    session_end_at(deletion->core, deletion->current,
+                   redis_reply_str(redis_reply_at(reply, 4)));
     if (deletion->verify_code.len)
         verify_code_release(deletion->core, deletion->verify_code, deletion->current,
                             code_released, deletion);

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/decimal.h"
-#include "core/device_facts.h"
+#include "core/device_verify.h"
 #include "core/partition.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
@@ -11,7 +11,7 @@
 struct login {
     struct core *core;
     struct arena *arena;
-    struct str device_id, timestamp, password, secret;
+    struct str device_id, secret;
     struct device_token token;
     device_token_cb cb;
     void *arg;
@@ -58,40 +58,26 @@ static void store_token(struct login *login)
                  token_stored, login);
 }
 
-static void secret_read(enum redis_status status, const redisReply *reply, void *arg)
+static void verified(enum error error, const struct device_identity *facts, void *arg)
 {
     struct login *login = arg;
-    struct str secret = redis_reply_str(redis_reply_at(reply, 0));
-    char expected[CRYPTO_SHA256_HEX_SIZE];
 
-    if (status != REDIS_DONE) {
-        login->cb(ERR_INTERNAL, NULL, login->arg);
+    if (error) {
+        login->cb(error == ERR_DEVICE_MUTED ? ERR_DEVICE_AUTH : error, NULL, login->arg);
         return;
     }
-    /* Computed for unknown devices too, so that the time does not tell them apart. */
-    crypto_hmac_sha256_hex(login->timestamp, secret.p ? secret : STR("-"), expected);
-    if (!crypto_equal(login->password, str_of(expected)) || !secret.len ||
-        str_eq(redis_reply_str(redis_reply_at(reply, 1)), STR("TRUE"))) {
-        login->cb(ERR_DEVICE_AUTH, NULL, login->arg);
-        return;
-    }
-    device_facts_take(login->core, login->device_id, reply, 2);
-    login->secret = arena_str(login->arena, secret);
+    login->secret = facts->secret;
     store_token(login);
 }
 
 void device_login(struct core *core, struct arena *arena, struct str device_id,
                   struct str timestamp, struct str password, device_token_cb cb, void *arg)
 {
+    struct device_proof proof = {.device_id = device_id, .timestamp = timestamp,
+                                 .password = password};
     struct login *login = arena_zalloc(arena, sizeof(*login));
-    struct key key;
 
-    *login = (struct login){.core = core, .arena = arena, .device_id = device_id,
-                            .timestamp = timestamp, .password = password, .cb = cb, .arg = arg};
-    redis_command(core->redis, 5 + DEVICE_REFERENCE_COUNT,
-                  (struct str[]){STR("HMGET"),
-                                 key_device(&key, partition_of(core, device_id), device_id),
-                                 STR("secret"), STR("mute"), STR("app"),
-                                 DEVICE_REFERENCE_FIELDS},
-                  secret_read, login);
+    *login = (struct login){.core = core, .arena = arena, .device_id = device_id, .cb = cb,
+                            .arg = arg};
+    device_verify(core, arena, &proof, verified, login);
 }

@@ -12,6 +12,7 @@
 #include "core/event.h"
 #include "core/node.h"
 #include "core/partition.h"
+#include "core/session.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 
@@ -185,6 +186,7 @@ static void create_record(struct registration *r)
         args[n++] = r->wanted.fields.list[i].name;
         args[n++] = r->wanted.fields.list[i].value;
     }
+    node_hold(r->core, r->wanted.node_id, r->made.device_id);
     redis_script(r->core->redis, &script_device_create, 4, keys, n, args, record_created, r);
 }
 
@@ -335,8 +337,11 @@ static void credentials_stored(enum redis_status status, const redisReply *reply
                                                         : ERR_DEVICE_NOT_FOUND);
         return;
     }
-    if (r->has_new_node)
+    if (r->has_new_node) {
+        node_hold(r->core, r->wanted.node_id, r->device_id);
         node_release(r->core, r->app_id, r->old_node_id, r->device_id, false, NULL, NULL);
+    }
+    session_end(r->core, r->device_id); /* it has to log in again, with what is new */
     if (r->old_verify_code.len && r->made.verify_code.p &&
         !str_eq(r->old_verify_code, r->made.verify_code))
         verify_code_release(r->core, r->old_verify_code, r->device_id, NULL, NULL);

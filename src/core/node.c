@@ -240,6 +240,7 @@ void node_release(struct core *core, struct str app_id, struct str node_id, stru
         release->app_id = str_n(release->ids, app_id.len);
         release->device_id = str_n(release->ids + app_id.len, device_id.len);
     }
+    node_unhold(core, node_id, device_id);
     redis_script(core->redis, &script_node_release, 1,
                  (struct str[]){key_app_nodes(&nodes, app_id)}, 2,
                  (struct str[]){node_id, device_id}, released, release);

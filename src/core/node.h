@@ -17,6 +17,18 @@ void node_reserve(struct core *core, struct arena *arena, struct str app_id, str
 void node_release(struct core *core, struct str app_id, struct str node_id, struct str device_id,
                   bool is_device_gone, device_done_cb cb, void *arg);
 
+typedef void (*node_holders_cb)(enum error error, const struct str *device_ids, size_t count,
+                                void *arg);
+
+/* Node ids as names to log in by, over all applications: noted before the record says so, and forgotten
+ * by node_release. */
+void node_hold(struct core *core, struct str node_id, struct str device_id);
+void node_unhold(struct core *core, struct str node_id, struct str device_id);
+/* Devices that may have this node id: their records decide. None when there are more than a login can
+ * look at. */
+void node_holders(struct core *core, struct arena *arena, struct str node_id, node_holders_cb cb,
+                  void *arg);
+
 /* ERR_VERIFY_CODE (in use), ERR_DEVICE_BOUND (by an activated device). */
 void verify_code_claim(struct core *core, struct arena *arena, struct str code,
                        struct str device_id, device_done_cb cb, void *arg);

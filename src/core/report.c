@@ -19,7 +19,7 @@
 struct report {
     struct core *core;
     struct arena *arena;
-    struct str device_id, token_digest, gateway_id;
+    struct str device_id, proof, gateway_id; /* proof: digest of a token, or "@" and a session */
     const char *kind;
     const struct json *services; /* of properties; NULL: a message */
     struct str reference;        /* of the model that they were checked against, or UNCHECKED */
@@ -38,7 +38,7 @@ static void take_facts(enum error error, const struct device_facts *facts, void 
 
 static enum error denied(const struct report *report)
 {
-    return report->token_digest.len ? ERR_TOKEN_INVALID : ERR_CHILD_UNKNOWN;
+    return report->proof.len ? ERR_TOKEN_INVALID : ERR_CHILD_UNKNOWN;
 }
 
 static void woken(enum error error, void *arg)
@@ -55,10 +55,14 @@ static void woken(enum error error, void *arg)
 
 enum error report_check_rate(struct core *core, struct str device_id)
 {
+    return rate_allows(core->device_rate, device_id) ? report_check_rate_of_app(core, device_id)
+                                                     : ERR_THROTTLED;
+}
+
+enum error report_check_rate_of_app(struct core *core, struct str device_id)
+{
     const struct device_facts *facts;
 
-    if (!rate_allows(core->device_rate, device_id))
-        return ERR_THROTTLED;
     if (core->settings->app_report_limit == 0)
         return ERR_OK;
     facts = device_facts_cached(core, device_id);
@@ -106,7 +110,7 @@ static void send_report(struct report *report)
                          key_history(&history, partition, report->device_id),
                          key_desired(&desired, partition, report->device_id)};
 
-    args[0] = report->token_digest;
+    args[0] = report->proof;
     args[1] = report->gateway_id;
     args[2] = decimal_str(&now, clock_now_ms());
     args[3] = decimal_str(&most, core->settings->shadow_properties);
@@ -142,7 +146,9 @@ static struct report *report_new(struct core *core, struct arena *arena, struct 
     report->core = core;
     report->arena = arena;
     report->device_id = device_id;
-    report->token_digest = digest_of(arena, source->token);
+    report->proof = source->session_id.p
+                        ? str_of(arena_printf(arena, "@%.*s", STR_ARG(source->session_id)))
+                        : digest_of(arena, source->token);
     report->gateway_id = source->gateway_id.p ? source->gateway_id : STR("");
     report->cb = cb;
     report->arg = arg;

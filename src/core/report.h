@@ -12,14 +12,17 @@
 #include "core/device.h"
 #include "core/report_body.h"
 
-/* Who speaks: the device itself with its token, or its gateway, whose token was checked before. */
+/* Who speaks: the device itself with its token or by its session, or its gateway, which was checked
+ * before. One of them. */
 struct report_source {
-    struct str token;      /* as the device sent it; STR_NONE when the gateway speaks */
+    struct str token;      /* as the device sent it */
+    struct str session_id; /* core/session.h */
     struct str gateway_id;
 };
 
 /* services: the array of a report, [{service_id, properties, event_time}], checked here:
- * ERR_BAD_REQUEST. ERR_TOKEN_INVALID: not this device's token, over, or the device is gone or muted;
+ * ERR_BAD_REQUEST. ERR_TOKEN_INVALID: not this device's token or session, over, or the device is gone
+ * or muted;
  * for a gateway's child ERR_CHILD_UNKNOWN. ERR_BAD_REQUEST also when the shadow would be too large.
  * What the device's product model does not have or allow is left out and counted; when nothing is left,
  * the device was there all the same, and there is no event. */
@@ -33,6 +36,8 @@ void report_message(struct core *core, struct arena *arena, struct str device_id
 
 /* Counts one request of the device: ERR_OK, ERR_THROTTLED, or ERR_APP_REPORT_RATE. */
 enum error report_check_rate(struct core *core, struct str device_id);
+/* The limit of its application alone: ERR_OK, ERR_APP_REPORT_RATE. */
+enum error report_check_rate_of_app(struct core *core, struct str device_id);
 
 /* Is it this device's token? For answers that must not depend on the body. ERR_OK,
  * ERR_TOKEN_INVALID. */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/metric.h"
+#include "core/device_verify.h"
 #include "core/report.h"
 #include "store/keys.h"
 
@@ -85,20 +86,6 @@ static bool are_digits(struct str s)
     return str_to_u64(s, INT64_MAX, &ignored);
 }
 
-/* "2018072417" -> ms; the hour the device says it is */
-static bool hour_is_near(struct str timestamp, int64_t tolerance_ms)
-{
-    char text[] = "YYYYMMDDTHH0000Z";
-    int64_t hour_ms, now_ms = clock_now_ms();
-
-    memcpy(text, timestamp.p, 8);
-    memcpy(text + 9, timestamp.p + 8, 2);
-    if (!clock_parse(str_of(text), &hour_ms))
-        return false;
-    /* within the hour itself, or within the tolerance on either side */
-    return now_ms >= hour_ms - tolerance_ms && now_ms < hour_ms + 3600000 + tolerance_ms;
-}
-
 static void log_in(struct call *call)
 {
     struct core *core = core_of(call);
@@ -119,7 +106,7 @@ static void log_in(struct call *call)
         fail(call, ERR_THROTTLED);
         return;
     }
-    if (sign_type == 1 && !hour_is_near(timestamp, core->settings->sign_time_tolerance_ms)) {
+    if (sign_type == 1 && !device_hour_is_near(core, timestamp)) {
         fail(call, ERR_DEVICE_AUTH);
         return;
     }

@@ -221,6 +221,7 @@ struct push {
     bool is_going;  /* since Redis was (last) reached, and the switches were read */
     bool is_stopping, is_paused;
     unsigned sweeps;
+    int64_t beaten_ms; /* tick: the last heartbeat; 0: none yet */
 };
 
 enum partition_state {
@@ -444,6 +445,9 @@ void endpoint_enqueue(struct target *target);     /* it may have something to se
 void endpoint_dequeue(struct target *target);
 void endpoints_sweep(struct endpoints *endpoints); /* idle and old connections */
 size_t endpoints_connection_count(const struct endpoints *endpoints);
+
+/* sweep_sessions.c: connections of devices at instances that are dead; at each heartbeat */
+void sweep_sessions(struct push *push, const redisReply *instances);
 
 /* timers.c: durable timers of the partitions */
 struct timers *timers_new(struct push *push);

@@ -375,6 +375,7 @@ static void take_instances(struct owner *owner, const redisReply *instances)
         push->partitions[i].is_wanted = should_own(owner, instances, i);
         look_at(&push->partitions[i]);
     }
+    sweep_sessions(push, instances);
 }
 
 static void instances_known(enum redis_status status, const redisReply *reply, void *arg)

@@ -113,6 +113,16 @@ struct str key_index_working(struct key *key, uint32_t partition)
     return of_partition(key, partition, "working");
 }
 
+struct str key_nodes(struct key *key, uint32_t partition)
+{
+    return of_partition(key, partition, "nodes");
+}
+
+struct str key_on_node(struct key *key, uint32_t partition, struct str node)
+{
+    return in_partition(key, partition, "on", node);
+}
+
 struct str key_timers(struct key *key, uint32_t partition)
 {
     return of_partition(key, partition, "t");
@@ -326,6 +336,12 @@ struct str key_deployment(struct key *key)
     return written(key, snprintf(key->text, sizeof(key->text), "{g}:conf"));
 }
 
+struct str key_mailbox(struct key *key, struct str node)
+{
+    assert(node.len <= KEY_ID_MAX);
+    return written(key, snprintf(key->text, sizeof(key->text), "{g}:node:%.*s", STR_ARG(node)));
+}
+
 struct str key_dead_letters(struct key *key)
 {
     return written(key, snprintf(key->text, sizeof(key->text), "{g}:dead"));
@@ -341,4 +357,10 @@ struct str key_verify_code(struct key *key, struct str digest_hex)
 {
     assert(digest_hex.len == 64);
     return written(key, snprintf(key->text, sizeof(key->text), "vc:{%.*s}", STR_ARG(digest_hex)));
+}
+
+struct str key_node_holders(struct key *key, struct str digest_hex)
+{
+    assert(digest_hex.len == 64);
+    return written(key, snprintf(key->text, sizeof(key->text), "nid:{%.*s}", STR_ARG(digest_hex)));
 }

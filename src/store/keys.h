@@ -6,7 +6,7 @@
  *     {p<N>}:...   what belongs to one device lives in its partition
  *     {a<app>}:... what belongs to one application
  *     {g}:...      what belongs to the deployment
- *     tok:{..}, vc:{..}   look-ups by digest, each a slot of its own
+ *     tok:{..}, vc:{..}, nid:{..}   look-ups by digest, each a slot of its own
  *
  * One script touches one hash tag.
  */
@@ -46,6 +46,10 @@ struct str key_parked_table(struct key *key, uint32_t partition);
 struct str key_index_marks(struct key *key, uint32_t partition);
 /* set: those of them that the partition's owner is working at. */
 struct str key_index_working(struct key *key, uint32_t partition);
+/* set: nodes that hold connections of devices of the partition (core/session.h). */
+struct str key_nodes(struct key *key, uint32_t partition);
+/* set: devices whose connection a node holds, or held. */
+struct str key_on_node(struct key *key, uint32_t partition, struct str node);
 /* zset: durable timers, "<kind>:<device>" by due time in ms. */
 struct str key_timers(struct key *key, uint32_t partition);
 
@@ -135,11 +139,15 @@ struct str key_apps(struct key *key);
 struct str key_instances(struct key *key);
 /* hash: facts of the deployment: partitions, what is paused. */
 struct str key_deployment(struct key *key);
+/* list: words for a node (core/mailbox.h). Expires when nobody reads it. */
+struct str key_mailbox(struct key *key, struct str node);
 /* stream: the last deliveries that were dropped. */
 struct str key_dead_letters(struct key *key);
 
 /* string: application id; by the SHA-256 of an access token. Expires with the token. */
 struct str key_token(struct key *key, struct str digest_hex);
+/* set: ids of devices that have a node id, or had it; by the SHA-256 of the node id. */
+struct str key_node_holders(struct key *key, struct str digest_hex);
 /* string: "<device id>:<time of the claim in ms>"; by the SHA-256 of a verify code. Life: the
  * device's. */
 struct str key_verify_code(struct key *key, struct str digest_hex);

@@ -4,10 +4,11 @@
 -- ARGV  1 application   2 device id   3 now (ms)
 --       4 "deleted" | "expired": only when it was not activated and its time is over
 --       5 fence of who runs the timers, with "expired"
--- -> { "OK", node id, verify code, gateway } | { "GONE" } | { "ALIVE" }, also when the lease is lost
+-- -> { "OK", node id, verify code, gateway, session } | { "GONE" } | { "ALIVE" }, also when the lease is
+--    lost
 -- Safe to repeat: the second run answers GONE.
 local d = redis.call('HMGET', KEYS[1], 'app', 'nodeId', 'verifyCode', 'gateway', 'activated',
-                     'expires')
+                     'expires', 'session')
 if not d[1] or d[1] ~= ARGV[1] then return { 'GONE' } end
 if ARGV[4] == 'expired' then
   if (redis.call('GET', KEYS[7]) or '') ~= ARGV[5] then return { 'ALIVE' } end
@@ -27,4 +28,4 @@ local kind, payload = 'device.deleted', '{}'
 if ARGV[4] == 'expired' then kind, payload = 'device.bound', '{"result":"expired"}' end
 redis.call('XADD', KEYS[4], '*', 'e', table.concat(
   { '1', kind, d[1], ARGV[2], d[4], ARGV[3], payload }, ' '))
-return { 'OK', d[2], d[3] or '', d[4] }
+return { 'OK', d[2], d[3] or '', d[4], d[7] or '' }

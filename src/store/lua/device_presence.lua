@@ -6,8 +6,9 @@
 -- Safe to repeat: the time of the last report decides, not the number of runs.
 if (redis.call('GET', KEYS[5]) or '') ~= ARGV[5] then return '' end
 local timer = 'presence:' .. ARGV[1]
-local d = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'status', 'seen', 'nodeId')
-if not d[1] or d[3] == 'OFFLINE' or d[3] == 'INACTIVE' then
+local d = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'status', 'seen', 'nodeId', 'session')
+-- whose connection is open does not have to say anything
+if not d[1] or d[3] == 'OFFLINE' or d[3] == 'INACTIVE' or d[6] then
   redis.call('ZREM', KEYS[3], timer)
   return ''
 end

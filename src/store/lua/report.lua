@@ -2,7 +2,8 @@
 -- checked in the same step, so that no cache can be behind.
 -- KEYS  1 device   2 shadow   3 event stream   4 history
 --       5 desired values                                                   {p<N>}
--- ARGV  1 token digest, or "" when the gateway spoke   2 the gateway's id, or ""   3 now (ms)
+-- ARGV  1 token digest, "@" and its session, or "" when the gateway spoke
+--       2 the gateway's id, or ""   3 now (ms)
 --       4 most shadow fields   5 event kind   6 device id   7 payload, or "": there is no event
 --       8 most entries of the history, 0 = none   9 most bytes of it
 --       10 their age (ms), unless the device has one of its own
@@ -16,9 +17,12 @@
 local denied = redis.status_reply('DENIED')
 local d = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'status', 'mute', 'token', 'tokenEnd',
                      'oldToken', 'oldTokenEnd', 'activated', 'dataAging', 'historyAged',
-                     'manufacturerId', 'model', 'deviceType', 'protocolType', 'desired')
+                     'manufacturerId', 'model', 'deviceType', 'protocolType', 'desired',
+                     'session')
 if not d[1] or d[4] == 'TRUE' then return denied end
-if ARGV[1] ~= '' then
+if string.sub(ARGV[1], 1, 1) == '@' then
+  if '@' .. (d[17] or '') ~= ARGV[1] then return denied end
+elseif ARGV[1] ~= '' then
   local now = tonumber(ARGV[3])
   local is_current = d[5] == ARGV[1] and now < tonumber(d[6])
   local is_previous = d[7] == ARGV[1] and now < tonumber(d[8])

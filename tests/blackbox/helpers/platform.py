@@ -26,7 +26,12 @@ BENCH = BUILD / "iotpush-bench"
 DEFAULTS = {
     "api__listen_http": "127.0.0.1:0",
     "device__listen_http": "127.0.0.1:0",
+    "device__listen_mqtt": "127.0.0.1:0",
     "device__report_limit": "0",
+    "device__mqtt_keep_alive_min": "1",
+    "device__mqtt_messages": "0",
+    "device__login_limit": "0",
+    "device__login_failures": "0",
     "auth__api_limit": "0",
     "auth__login_limit": "0",
     "push__allow_networks": "loopback",

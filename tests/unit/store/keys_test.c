@@ -44,6 +44,8 @@ static void keys_of_a_partition_have_their_names(void **state)
     assert_key(&key, key_events(&key, 0), "{p0}:q");
     assert_key(&key, key_timers(&key, UINT32_MAX), "{p4294967295}:t");
     assert_key(&key, key_lease(&key, 7), "{p7}:own");
+    assert_key(&key, key_nodes(&key, 7), "{p7}:nodes");
+    assert_key(&key, key_on_node(&key, 7, STR("host.0a")), "{p7}:on:host.0a");
     assert_key(&key, key_epoch(&key, 7), "{p7}:epoch");
     assert_key(&key, key_command_devices(&key, 7), "{p7}:cmds");
 }
@@ -107,6 +109,7 @@ static void keys_by_digest_have_their_names(void **state)
     (void)state;
     assert_key(&key, key_token(&key, STR(DIGEST)), "tok:{" DIGEST "}");
     assert_key(&key, key_verify_code(&key, STR(DIGEST)), "vc:{" DIGEST "}");
+    assert_key(&key, key_node_holders(&key, STR(DIGEST)), "nid:{" DIGEST "}");
 }
 
 /* What Redis hashes of a name: between the first brace and the next closing one. */

@@ -1087,7 +1087,7 @@ static void a_device_is_deleted_with_all_that_is_its(void **state)
     given("HSET " DESIRED " d/a/b 1");
     given("XADD " DESIRED_HISTORY " * e 1");
     given("ZADD " TIMERS " 1 registration:dev1 2 presence:dev1 3 presence:dev2 4 desired:dev1");
-    ANSWER("OK n1 v1 gw1", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
+    ANSWER("OK n1 v1 gw1 ", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
     assert_state(MARKED EVENTS "\n  e 1 device.deleted app1 dev1 gw1 1000 {}\n" TIMERS
                         " presence:dev2=3\n");
     SECOND_ANSWER("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
@@ -1097,7 +1097,7 @@ static void a_device_without_a_code_is_deleted_too(void **state)
 {
     (void)state;
     given("HSET " DEVICE " app app1 nodeId n1 gateway dev1 activated 0");
-    ANSWER("OK n1  dev1", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
+    ANSWER("OK n1  dev1 ", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "deleted"));
 }
 
 static void another_applications_device_is_not_deleted(void **state)
@@ -1114,7 +1114,7 @@ static void a_registration_whose_time_is_over_expires(void **state)
     (void)state;
     given("HSET " DEVICE " app app1 nodeId n1 verifyCode v1 gateway gw1 activated 0 expires 1000");
     given("ZADD " TIMERS " 1000 registration:dev1");
-    ANSWER("OK n1 v1 gw1", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired", ""));
+    ANSWER("OK n1 v1 gw1 ", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired", ""));
     assert_state(MARKED EVENTS "\n  e 1 device.bound app1 dev1 gw1 1000 {\"result\":\"expired\"}\n");
     SECOND_ANSWER("GONE", device_delete, DELETE_KEYS, ARGS("app1", "dev1", "1000", "expired", ""));
 }
@@ -1304,6 +1304,141 @@ static void a_device_that_is_not_online_needs_no_presence_timer(void **state)
     assert_state(TIMERS " presence:dev2=2\n");
 }
 
+static int64_t number_of(const char *command);
+
+/* -- sessions --------------------------------------------------------------------------------- */
+
+#define ON_NODE   "{p7}:on:host.0a"
+#define HOLDERS   "{p7}:nodes"
+#define MAILBOX   "{g}:node:host.0a"
+#define OPEN_KEYS KEYS(DEVICE, EVENTS, TIMERS, ON_NODE, HOLDERS, MARKS)
+#define OPEN_ARGS ARGS("dev1", "secret", "host.0a:1", "1000", "host.0a", "nodeId", "status", "statusDetail")
+#define CLOSE_KEYS KEYS(DEVICE, EVENTS, ON_NODE, MARKS)
+#define HELD      HOLDERS " host.0a\n" ON_NODE " dev1\n"
+#define SESSION_DEVICE(members)                                                                    \
+    DEVICE " activated=1 app=app1 gateway=gw1 nodeId=n1 secret=secret" members
+#define OFFLINE_EVENT                                                                              \
+    EVENTS "\n  e 1 device.status app1 dev1 gw1 2000 {\"info\":{\"status\":\"OFFLINE\","             \
+           "\"statusDetail\":\"NONE\"},\"nodeId\":\"n1\"}\n"
+
+static void a_first_session_binds_and_brings_online(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 status INACTIVE activated 0 secret secret");
+    given("ZADD " TIMERS " 5 registration:dev1 6 presence:dev1");
+    ANSWER("OK ", session_open, OPEN_KEYS, OPEN_ARGS);
+    assert_state(DEVICE " activated=1 app=app1 gateway=gw1 nodeId=n1 secret=secret seen=1000 "
+                        "session=host.0a:1 status=ONLINE statusDetail=NONE version=1\n" MARKED
+                        HOLDERS " host.0a\n" ON_NODE " dev1\n" EVENTS BOUND_EVENT ONLINE_EVENT "\n");
+    SECOND_ANSWER("OK host.0a:1", session_open, OPEN_KEYS, OPEN_ARGS);
+}
+
+static void a_session_takes_the_place_of_another(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 status ONLINE activated 1 secret secret "
+          "session other.0b:7");
+    ANSWER("OK other.0b:7", session_open, OPEN_KEYS, OPEN_ARGS);
+    assert_state(SESSION_DEVICE(" seen=1000 session=host.0a:1 status=ONLINE\n") HELD);
+}
+
+static void who_may_not_log_in_any_more_opens_no_session(void **state)
+{
+    (void)state;
+    REFUSED("DENIED", session_open, OPEN_KEYS, OPEN_ARGS);
+    given("HSET " DEVICE " app app1 secret other");
+    REFUSED("DENIED", session_open, OPEN_KEYS, OPEN_ARGS);
+    given("HSET " DEVICE " secret secret mute TRUE");
+    REFUSED("MUTED", session_open, OPEN_KEYS, OPEN_ARGS);
+}
+
+static void given_a_session(const char *session)
+{
+    given("FLUSHALL");
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 status ONLINE activated 1 secret secret");
+    given_field(DEVICE, "session", session);
+    given("SADD " ON_NODE " dev1");
+}
+
+static void the_end_of_a_session_takes_the_device_offline(void **state)
+{
+    static const char *const named[] = {"host.0a:1", ""}; /* by name, or whichever the node has */
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        given_a_session("host.0a:1");
+        ANSWER("1", session_close, CLOSE_KEYS, ARGS("dev1", named[i], "2000", "host.0a"));
+        assert_state(SESSION_DEVICE(" status=OFFLINE statusDetail=NONE version=1\n") MARKED
+                         OFFLINE_EVENT);
+        SECOND_ANSWER("0", session_close, CLOSE_KEYS, ARGS("dev1", named[i], "2000", "host.0a"));
+    }
+}
+
+static void the_end_of_a_session_that_was_taken_over_says_nothing(void **state)
+{
+    (void)state;
+    given_a_session("host.0a:2"); /* by the same node, which holds it still */
+    REFUSED("0", session_close, CLOSE_KEYS, ARGS("dev1", "host.0a:1", "2000", "host.0a"));
+    given_a_session("other.0b:2");
+    ANSWER("0", session_close, CLOSE_KEYS, ARGS("dev1", "host.0a:1", "2000", "host.0a"));
+    assert_state(SESSION_DEVICE(" session=other.0b:2 status=ONLINE\n"));
+    given_a_session("host.0a1:2"); /* another node, whose name begins alike */
+    ANSWER("0", session_close, CLOSE_KEYS, ARGS("dev1", "", "2000", "host.0a"));
+    given("DEL " DEVICE);
+    REFUSED("0", session_close, CLOSE_KEYS, ARGS("dev1", "host.0a:1", "2000", "host.0a"));
+}
+
+static void a_device_that_was_offline_already_only_loses_its_session(void **state)
+{
+    (void)state;
+    given_a_session("host.0a:1");
+    given("HSET " DEVICE " status OFFLINE");
+    ANSWER("0", session_close, CLOSE_KEYS, ARGS("dev1", "host.0a:1", "2000", "host.0a"));
+    assert_state(SESSION_DEVICE(" status=OFFLINE\n"));
+}
+
+static void whose_connection_is_open_is_not_silent(void **state)
+{
+    (void)state;
+    given_a_device_seen_at_1000("ONLINE");
+    given("HSET " DEVICE " session host.0a:1");
+    TWICE("", device_presence, PRESENCE_KEYS, ARGS("dev1", "999999", "100", "500", ""));
+    assert_state(DEVICE " activated=1 app=app1 gateway=gw1 nodeId=n1 seen=1000 session=host.0a:1 "
+                        "status=ONLINE\n" TIMERS " presence:dev2=2\n");
+}
+
+static void a_node_is_forgotten_when_it_holds_nothing(void **state)
+{
+    (void)state;
+    given("SADD " HOLDERS " host.0a other.0b");
+    given("SADD " ON_NODE " dev1");
+    REFUSED("0", node_forget, KEYS(HOLDERS, ON_NODE), ARGS("host.0a"));
+    given("DEL " ON_NODE);
+    TWICE("1", node_forget, KEYS(HOLDERS, ON_NODE), ARGS("host.0a"));
+    assert_state(HOLDERS " other.0b\n");
+}
+
+static void a_mailbox_keeps_its_last_words(void **state)
+{
+    (void)state;
+    ANSWER("1", node_tell, KEYS(MAILBOX), ARGS("one", "2", "10000"));
+    ANSWER("1", node_tell, KEYS(MAILBOX), ARGS("two", "2", "10000"));
+    ANSWER("1", node_tell, KEYS(MAILBOX), ARGS("three", "2", "10000"));
+    assert_int_equal(number_of("LLEN " MAILBOX), 2);
+    assert_true(number_of("PTTL " MAILBOX) > 0);
+}
+
+static void a_gateway_says_that_a_child_is_gone(void **state)
+{
+    (void)state;
+    REFUSED("GONE", child_offline, KEYS(DEVICE, EVENTS, MARKS), ARGS("dev1", "gw1", "2000"));
+    given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 status ONLINE activated 1 secret secret");
+    REFUSED("GONE", child_offline, KEYS(DEVICE, EVENTS, MARKS), ARGS("dev1", "gw2", "2000"));
+    TWICE("OK", child_offline, KEYS(DEVICE, EVENTS, MARKS), ARGS("dev1", "gw1", "2000"));
+    assert_state(SESSION_DEVICE(" status=OFFLINE statusDetail=NONE version=1\n") MARKED
+                     OFFLINE_EVENT);
+}
+
 /* -- tokens of devices ------------------------------------------------------------------------ */
 
 static void a_device_gets_its_first_token(void **state)
@@ -1344,8 +1479,6 @@ static void no_token_without_the_secret_or_for_a_muted_device(void **state)
 }
 
 /* -- product models --------------------------------------------------------------------------- */
-
-static int64_t number_of(const char *command);
 
 #define MODEL_PUT_KEYS                                                                                   \
     KEYS(APP, MODELS, MODEL_KEYS, MODEL_DATA, PACKAGES, MODEL_EVENTS)
@@ -1831,7 +1964,7 @@ static void who_lost_the_lease_runs_no_timers(void **state)
     given("SET " LEASE " i1:5");
     ANSWER("OFFLINE", device_presence, PRESENCE_KEYS,
            ARGS("dev1", "9000", "100", "500", "i1:5"));
-    ANSWER("OK n1  dev1", device_delete, DELETE_KEYS,
+    ANSWER("OK n1  dev1 ", device_delete, DELETE_KEYS,
            ARGS("app1", "dev1", "9000", "expired", "i1:5"));
 }
 
@@ -2404,6 +2537,16 @@ int main(void)
         EMPTY(a_history_is_cut_by_age_once_a_day),
         EMPTY(a_report_says_whether_desired_values_may_wait),
         EMPTY(a_device_says_how_many_days_its_history_is_kept),
+        EMPTY(a_first_session_binds_and_brings_online),
+        EMPTY(a_session_takes_the_place_of_another),
+        EMPTY(who_may_not_log_in_any_more_opens_no_session),
+        EMPTY(the_end_of_a_session_takes_the_device_offline),
+        EMPTY(the_end_of_a_session_that_was_taken_over_says_nothing),
+        EMPTY(a_device_that_was_offline_already_only_loses_its_session),
+        EMPTY(whose_connection_is_open_is_not_silent),
+        EMPTY(a_node_is_forgotten_when_it_holds_nothing),
+        EMPTY(a_mailbox_keeps_its_last_words),
+        EMPTY(a_gateway_says_that_a_child_is_gone),
         EMPTY(a_free_partition_is_claimed_with_the_next_epoch),
         EMPTY(an_instance_claims_its_own_partition_with_a_newer_epoch),
         EMPTY(a_partition_that_is_held_is_not_claimed),

@@ -1,0 +1,286 @@
+#include "device/downlink.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "core/children.h"
+#include "core/shadow.h"
+
+#include <stdlib.h>
+
+#define AWAITED_MAX 100 /* answers of one connection */
+
+/* A request that an answer is waited for. It lives until the answer, its time-out or the end of the
+ * connection, and until the message's PUBACK when it has one. */
+struct awaited {
+    TAILQ_ENTRY(awaited) by_time;   /* of device_mqtt, oldest first: all wait for equally long */
+    LIST_ENTRY(awaited) of_device;
+    struct mqtt_device *holder;     /* NULL: it is over, only the PUBACK is missing */
+    struct shadow_delivery *delivery;
+    int64_t due_ms;                 /* tick */
+    bool waits_for_puback;
+};
+
+/* ---- time-outs ---- */
+
+static void set_timer(struct device_mqtt *mqtt)
+{
+    const struct awaited *oldest = TAILQ_FIRST(&mqtt->awaited);
+    int64_t left_ms = oldest ? oldest->due_ms - clock_tick_ms() : 0;
+    struct timeval left = {left_ms > 0 ? left_ms / 1000 : 0, left_ms > 0 ? left_ms % 1000 * 1000 : 0};
+
+    if (oldest)
+        event_add(mqtt->answer_timer, &left);
+    else
+        event_del(mqtt->answer_timer);
+}
+
+/* It is over: the answer goes to the shadow. */
+static void end(struct awaited *awaited, enum shadow_answer answer)
+{
+    struct mqtt_device *holder = awaited->holder;
+    struct device_mqtt *mqtt = holder->mqtt;
+    bool was_oldest = awaited == TAILQ_FIRST(&mqtt->awaited);
+    struct shadow_delivery *delivery = awaited->delivery;
+
+    TAILQ_REMOVE(&mqtt->awaited, awaited, by_time);
+    LIST_REMOVE(awaited, of_device);
+    holder->awaited_count--;
+    awaited->holder = NULL;
+    awaited->delivery = NULL;
+    if (!awaited->waits_for_puback)
+        free(awaited);
+    if (was_oldest)
+        set_timer(mqtt);
+    shadow_answer_take(mqtt->core, delivery, answer);
+}
+
+static void on_answer_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct device_mqtt *mqtt = arg;
+    struct awaited *oldest;
+
+    (void)fd;
+    (void)what;
+    while ((oldest = TAILQ_FIRST(&mqtt->awaited)) && oldest->due_ms <= clock_tick_ms())
+        end(oldest, SHADOW_SILENT);
+    set_timer(mqtt);
+}
+
+/* ---- properties/set ---- */
+
+static bool is_own(const struct mqtt_device *holder, struct str device_id)
+{
+    return str_eq(device_id, str_of(holder->session->device_id));
+}
+
+static void write_set(struct json_writer *w, const struct mqtt_device *holder,
+                      const struct shadow_delivery *delivery)
+{
+    json_object(w);
+    if (!is_own(holder, delivery->device_id))
+        json_member_str(w, "object_device_id", delivery->device_id);
+    json_key(w, "services");
+    json_array(w);
+    json_object(w);
+    json_member_str(w, "service_id", delivery->service_id);
+    json_member_raw(w, "properties", delivery->properties);
+    json_object_end(w);
+    json_array_end(w);
+    json_object_end(w);
+}
+
+/* Without one the device has not got it, as far as anybody knows. */
+static void set_acknowledged(bool is_acknowledged, void *arg)
+{
+    struct awaited *awaited = arg;
+
+    awaited->waits_for_puback = false;
+    if (!awaited->holder)
+        free(awaited);
+    else if (!is_acknowledged)
+        end(awaited, SHADOW_UNSENT);
+}
+
+static struct awaited *await(struct mqtt_device *holder, struct shadow_delivery *delivery)
+{
+    struct awaited *awaited = xcalloc(1, sizeof(*awaited));
+
+    awaited->holder = holder;
+    awaited->delivery = delivery;
+    awaited->due_ms = clock_tick_ms() + holder->mqtt->settings->answer_timeout_ms;
+    TAILQ_INSERT_TAIL(&holder->mqtt->awaited, awaited, by_time);
+    LIST_INSERT_HEAD(&holder->awaited, awaited, of_device);
+    holder->awaited_count++;
+    if (awaited == TAILQ_FIRST(&holder->mqtt->awaited))
+        set_timer(holder->mqtt);
+    return awaited;
+}
+
+static void send_set(struct mqtt_device *holder, struct shadow_delivery *delivery)
+{
+    struct json_writer *w = json_writer_new();
+    struct awaited *awaited = await(holder, delivery);
+    struct mqtt_down message = {.kind = TOPIC_SET, .request_id = delivery->id,
+                                .done = set_acknowledged, .arg = awaited};
+
+    write_set(w, holder, delivery);
+    message.payload = json_writer_text(w);
+    awaited->waits_for_puback = true; /* until we know better: sending may end the connection */
+    switch (mqtt_down_send(holder, &message)) {
+    case MQTT_DOWN_WAITS:
+        break;
+    case MQTT_DOWN_SENT:
+        set_acknowledged(true, awaited);
+        break;
+    case MQTT_DOWN_NOT_SENT:
+        set_acknowledged(false, awaited);
+        break;
+    }
+    json_writer_free(w);
+}
+
+/* ---- the shadow's transport ---- */
+
+static struct mqtt_device *holder_of(const struct core *core, struct str device_id,
+                                     struct str gateway_id)
+{
+    const struct session *session = session_find(core, gateway_id.len ? gateway_id : device_id);
+
+    return session ? session->connection : NULL;
+}
+
+/* Who never used a topic of v5 might take a message on one amiss. */
+static bool speaks_v5(const struct mqtt_device *holder)
+{
+    return holder->uses_v5 || !holder->uses_v1;
+}
+
+static bool reaches(struct str device_id, struct str gateway_id, void *arg)
+{
+    const struct device_mqtt *mqtt = arg;
+    const struct mqtt_device *holder = holder_of(mqtt->core, device_id, gateway_id);
+
+    return holder && speaks_v5(holder) && holder->awaited_count < AWAITED_MAX;
+}
+
+static void deliver(struct shadow_delivery *delivery, void *arg)
+{
+    struct device_mqtt *mqtt = arg;
+    struct mqtt_device *holder =
+        holder_of(mqtt->core, delivery->device_id, delivery->gateway_id);
+
+    if (holder)
+        send_set(holder, delivery);
+    else
+        shadow_answer_take(mqtt->core, delivery, SHADOW_UNSENT);
+}
+
+static void announce(struct str device_id, struct str gateway_id, void *arg)
+{
+    const struct device_mqtt *mqtt = arg;
+    struct str holder_id = gateway_id.len ? gateway_id : device_id;
+
+    /* Who is here and cannot be reached has been told enough. */
+    if (!session_find(mqtt->core, holder_id))
+        session_tell(mqtt->core, holder_id, device_id);
+}
+
+const struct shadow_transport *device_mqtt_shadow_transport(struct device_mqtt *mqtt)
+{
+    return &mqtt->shadow_transport;
+}
+
+/* ---- what connections tell ---- */
+
+void downlink_offer(struct mqtt_device *holder, struct str device_id)
+{
+    shadow_offer(holder->mqtt->core, device_id, str_of(holder->session->device_id));
+}
+
+struct family {
+    struct core *core;
+    struct arena *arena;
+    struct str gateway_id;
+};
+
+static void children_known(enum error error, const struct str *ids, size_t count, void *arg)
+{
+    struct family *family = arg;
+    struct session *session = session_find(family->core, family->gateway_id);
+
+    for (size_t i = 0; !error && session && i < count; i++)
+        downlink_offer(session->connection, ids[i]);
+    arena_free(family->arena);
+}
+
+void downlink_connected(struct mqtt_device *holder)
+{
+    struct arena *arena = arena_new();
+    struct family *family = arena_alloc(arena, sizeof(*family));
+
+    *family = (struct family){holder->mqtt->core, arena,
+                              arena_str(arena, str_of(holder->session->device_id))};
+    downlink_offer(holder, family->gateway_id);
+    children_ids(family->core, arena, family->gateway_id, children_known, family);
+}
+
+/* What has no PUBACK yet was ended by mqtt_down_clear before. */
+void downlink_disconnected(struct mqtt_device *holder)
+{
+    while (!LIST_EMPTY(&holder->awaited))
+        end(LIST_FIRST(&holder->awaited), SHADOW_SILENT);
+}
+
+/* ---- answers ---- */
+
+/* The manual lets it be left out of a success. */
+static bool is_success(const struct json *answer)
+{
+    const struct json *code = json_get(answer, "result_code");
+    int64_t value;
+
+    return !code || code->type == JSON_NULL || (json_to_i64(code, &value) && value == 0);
+}
+
+static struct awaited *find(const struct mqtt_device *holder, struct str request_id)
+{
+    struct awaited *awaited;
+
+    LIST_FOREACH (awaited, &holder->awaited, of_device) {
+        if (str_eq(awaited->delivery->id, request_id))
+            break;
+    }
+    return awaited;
+}
+
+void downlink_take_answer(struct upload *upload)
+{
+    struct mqtt_device *holder = upload_device(upload);
+    struct awaited *awaited = holder && upload->topic.kind == TOPIC_SET_RESPONSE
+                                  ? find(holder, upload->topic.request_id)
+                                  : NULL;
+    const struct json *answer;
+
+    if (!awaited) {
+        upload_ignore(upload, "answer"); /* too late, or never asked for */
+        return;
+    }
+    answer = json_parse(upload->message->arena, upload->payload, NULL);
+    end(awaited, is_success(answer) ? SHADOW_OK : SHADOW_REFUSED);
+    upload_end(upload, ERR_OK);
+}
+
+/* ---- begin and end ---- */
+
+void downlink_init(struct device_mqtt *mqtt)
+{
+    TAILQ_INIT(&mqtt->awaited);
+    mqtt->answer_timer = evtimer_new(mqtt->core->base, on_answer_timer, mqtt);
+    mqtt->shadow_transport = (struct shadow_transport){reaches, deliver, announce, mqtt};
+}
+
+void downlink_clear(struct device_mqtt *mqtt)
+{
+    event_free(mqtt->answer_timer);
+}

@@ -1,0 +1,27 @@
+/*
+ * What applications want of connected devices: desired values of the shadow. What is wanted is stored by
+ * core before; here it goes out by MQTT, and the device's answer comes back.
+ *
+ *     shadow    v5 alone: properties/set, answered by properties/set/response
+ *
+ * A device that has shown that it speaks only v1 gets nothing on topics that it does not know.
+ */
+#ifndef DEVICE_DOWNLINK_H
+#define DEVICE_DOWNLINK_H
+
+#include "device/mqtt_private.h"
+
+void downlink_init(struct device_mqtt *mqtt);
+void downlink_clear(struct device_mqtt *mqtt);
+
+/* The device has logged in: it and those behind it may be waited for. */
+void downlink_connected(struct mqtt_device *holder);
+/* Something may wait for this device, of which the holder is the gateway, or which it is itself. */
+void downlink_offer(struct mqtt_device *holder, struct str device_id);
+/* The connection ends. */
+void downlink_disconnected(struct mqtt_device *holder);
+
+/* An answer to a request; ends in upload_end or upload_ignore. */
+void downlink_take_answer(struct upload *upload);
+
+#endif

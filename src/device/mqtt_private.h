@@ -1,0 +1,104 @@
+/*
+ * What the files of MQTT share: mqtt.c (login, and the life of a connected device), mqtt_uplink.c (what
+ * it sends), mqtt_events.c (the events among that), mqtt_shadow.c (its questions for its shadow),
+ * mqtt_down.c (what is sent to it).
+ */
+#ifndef DEVICE_MQTT_PRIVATE_H
+#define DEVICE_MQTT_PRIVATE_H
+
+#include "base/json.h"
+#include "core/report.h"
+#include "core/shadow.h"
+#include "device/mqtt.h"
+#include "device/mqtt_topics.h"
+#include "store/keys.h"
+
+#include <sys/queue.h>
+
+struct device_mqtt {
+    struct core *core;
+    const struct device_mqtt_settings *settings;
+    struct mqtt_service service;
+    struct rate *logins, *failures;
+    struct shadow_transport shadow_transport;
+    TAILQ_HEAD(awaited_list, awaited) awaited; /* downlink.c: answers, of all devices */
+    struct event *answer_timer;
+};
+
+struct mqtt_subscription {
+    SLIST_ENTRY(mqtt_subscription) entry;
+    int qos;
+    size_t len;
+    char filter[];
+};
+
+struct mqtt_sent { /* and not acknowledged */
+    LIST_ENTRY(mqtt_sent) entry;
+    uint16_t id;
+    void (*done)(bool is_acknowledged, void *arg);
+    void *arg;
+};
+
+struct mqtt_device { /* as long as its connection */
+    struct device_mqtt *mqtt;
+    struct mqtt_connection *connection;
+    struct session *session;
+    char *app_id, *node_id;
+    SLIST_HEAD(, mqtt_subscription) subscriptions;
+    LIST_HEAD(, mqtt_sent) sent;
+    LIST_HEAD(, awaited) awaited; /* downlink.c: answers to requests */
+    uint32_t subscription_count, sent_count, awaited_count;
+    bool uses_v1, uses_v5; /* topics, as far as it has shown */
+    uint16_t last_packet_id;
+};
+
+/* One of its messages under way; in the message's arena. */
+struct upload {
+    struct mqtt_message *message;
+    struct core *core;
+    struct str device_id, session_id; /* of who sent it */
+    struct mqtt_topic topic;
+    struct str payload; /* unpacked */
+    size_t waiting;     /* parts of it */
+    enum error error;   /* of any part */
+};
+
+/* NULL: it is gone, or has connected anew meanwhile. */
+struct mqtt_device *upload_device(const struct upload *upload);
+void upload_end(struct upload *upload, enum error error);
+/* Taken, and thrown away; what is a value of M_MQTT_IGNORED. */
+void upload_ignore(struct upload *upload, const char *what);
+
+/* mqtt_uplink.c */
+void mqtt_uplink_publish(struct mqtt_message *message, void *context);
+
+/* mqtt_events.c, mqtt_shadow.c: end in upload_end or upload_ignore */
+void mqtt_events_take(struct upload *upload);
+void mqtt_shadow_answer(struct upload *upload);
+
+/* mqtt_down.c */
+int mqtt_down_subscribe(struct mqtt_connection *connection, struct mqtt_filter filter,
+                        void *context);
+void mqtt_down_unsubscribe(struct mqtt_connection *connection, struct str filter, void *context);
+void mqtt_down_acknowledged(struct mqtt_connection *connection, uint16_t id, void *context);
+void mqtt_down_clear(struct mqtt_device *device); /* whatever was sent will not be acknowledged */
+
+struct mqtt_down {
+    enum mqtt_topic_kind kind;
+    struct str request_id; /* of topics that have one */
+    struct str payload;
+    /* Of QoS 1: it was acknowledged, or will not be any more. May be NULL. */
+    void (*done)(bool is_acknowledged, void *arg);
+    void *arg;
+};
+
+enum mqtt_down_result {
+    MQTT_DOWN_NOT_SENT, /* not subscribed to, or too many wait already, or too slow: done is not called */
+    MQTT_DOWN_SENT,     /* with QoS 0: done is not called */
+    MQTT_DOWN_WAITS,    /* with QoS 1 */
+};
+
+bool mqtt_down_has_room(const struct mqtt_device *device);
+enum mqtt_down_result mqtt_down_send(struct mqtt_device *device, const struct mqtt_down *message);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * Devices whose instance has died go OFFLINE by whoever owns their partition. An instance that was silent
+ * for longer than a lease may have been taken for dead: it looks whether its own devices are still its.
+ */
+#include "push/delivery.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "core/session.h"
+#include <stdlib.h>
+
+static void sweep_owned(struct push *push, const struct str *live, size_t count)
+{
+    for (uint32_t i = 0; i < push->core->partition_count; i++) {
+        if (push->partitions[i].state == PARTITION_OWNED)
+            session_sweep(push->core, i, live, count);
+    }
+}
+
+void sweep_sessions(struct push *push, const redisReply *instances)
+{
+    int64_t now_ms = clock_tick_ms();
+    struct str *live;
+
+    if (!push->core->sessions)
+        return;
+    if (push->beaten_ms && now_ms - push->beaten_ms > push->core->settings->lease_ms)
+        sessions_recheck(push->core);
+    push->beaten_ms = now_ms;
+    live = xcalloc(instances->elements + 1, sizeof(*live));
+    for (size_t i = 0; i < instances->elements; i++)
+        live[i] = redis_reply_str(redis_reply_at(instances, i));
+    sweep_owned(push, live, instances->elements);
+    free(live);
+}
