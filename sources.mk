@@ -293,6 +293,7 @@ api_v1_sources = \
 device_sources = \
     src/device/downlink.c \
     src/device/downlink.h \
+    src/device/downlink_commands.c \
     src/device/gzip.c \
     src/device/gzip.h \
     src/device/https.c \
@@ -615,6 +616,7 @@ other_tests = \
     tests/blackbox/test_model_queries.py \
     tests/blackbox/test_models.py \
     tests/blackbox/test_mqtt.py \
+    tests/blackbox/test_mqtt_commands.py \
     tests/blackbox/test_mqtt_downlink.py \
     tests/blackbox/test_mqtt_login.py \
     tests/blackbox/test_mqtt_presence.py \

@@ -150,8 +150,7 @@ static struct mqtt_device *holder_of(const struct core *core, struct str device_
     return session ? session->connection : NULL;
 }
 
-/* Who never used a topic of v5 might take a message on one amiss. */
-static bool speaks_v5(const struct mqtt_device *holder)
+bool downlink_speaks_v5(const struct mqtt_device *holder)
 {
     return holder->uses_v5 || !holder->uses_v1;
 }
@@ -161,7 +160,7 @@ static bool reaches(struct str device_id, struct str gateway_id, void *arg)
     const struct device_mqtt *mqtt = arg;
     const struct mqtt_device *holder = holder_of(mqtt->core, device_id, gateway_id);
 
-    return holder && speaks_v5(holder) && holder->awaited_count < AWAITED_MAX;
+    return holder && downlink_speaks_v5(holder) && holder->awaited_count < AWAITED_MAX;
 }
 
 static void deliver(struct shadow_delivery *delivery, void *arg)
@@ -196,6 +195,7 @@ const struct shadow_transport *device_mqtt_shadow_transport(struct device_mqtt *
 void downlink_offer(struct mqtt_device *holder, struct str device_id)
 {
     shadow_offer(holder->mqtt->core, device_id, str_of(holder->session->device_id));
+    downlink_take_commands(holder, device_id);
 }
 
 struct family {
@@ -230,6 +230,7 @@ void downlink_disconnected(struct mqtt_device *holder)
 {
     while (!LIST_EMPTY(&holder->awaited))
         end(LIST_FIRST(&holder->awaited), SHADOW_SILENT);
+    downlink_commands_clear(holder);
 }
 
 /* ---- answers ---- */
@@ -254,21 +255,27 @@ static struct awaited *find(const struct mqtt_device *holder, struct str request
     return awaited;
 }
 
+static void set_answered(struct upload *upload, struct awaited *awaited)
+{
+    const struct json *answer = json_parse(upload->message->arena, upload->payload, NULL);
+
+    end(awaited, is_success(answer) ? SHADOW_OK : SHADOW_REFUSED);
+    upload_end(upload, ERR_OK);
+}
+
 void downlink_take_answer(struct upload *upload)
 {
     struct mqtt_device *holder = upload_device(upload);
-    struct awaited *awaited = holder && upload->topic.kind == TOPIC_SET_RESPONSE
+    struct awaited *awaited = upload->topic.kind == TOPIC_SET_RESPONSE
                                   ? find(holder, upload->topic.request_id)
                                   : NULL;
-    const struct json *answer;
 
-    if (!awaited) {
+    if (upload->topic.kind == TOPIC_COMMAND_RESPONSE)
+        downlink_command_answered(upload);
+    else if (awaited)
+        set_answered(upload, awaited);
+    else
         upload_ignore(upload, "answer"); /* too late, or never asked for */
-        return;
-    }
-    answer = json_parse(upload->message->arena, upload->payload, NULL);
-    end(awaited, is_success(answer) ? SHADOW_OK : SHADOW_REFUSED);
-    upload_end(upload, ERR_OK);
 }
 
 /* ---- begin and end ---- */

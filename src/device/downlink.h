@@ -1,10 +1,10 @@
 /*
- * What applications want of connected devices: desired values of the shadow. What is wanted is stored by
- * core before; here it goes out by MQTT, and the device's answer comes back.
+ * What applications want of connected devices: desired values of the shadow (downlink.c), and commands
+ * (downlink_commands.c). What is wanted is stored by core before; here it goes out by MQTT, and the
+ * device's answer comes back.
  *
- *     shadow    v5 alone: properties/set, answered by properties/set/response
- *
- * A device that has shown that it speaks only v1 gets nothing on topics that it does not know.
+ * Desired values go to those who speak v5: properties/set, answered by properties/set/response. A
+ * device that has shown that it speaks only v1 gets nothing on topics that it does not know.
  */
 #ifndef DEVICE_DOWNLINK_H
 #define DEVICE_DOWNLINK_H
@@ -21,7 +21,16 @@ void downlink_offer(struct mqtt_device *holder, struct str device_id);
 /* The connection ends. */
 void downlink_disconnected(struct mqtt_device *holder);
 
-/* An answer to a request; ends in upload_end or upload_ignore. */
+/* Who never used a topic of v5 might take a message on one amiss. */
+bool downlink_speaks_v5(const struct mqtt_device *holder);
+
+/* Answers; each ends in upload_end or upload_ignore. */
 void downlink_take_answer(struct upload *upload);
+void downlink_v1_answered(struct upload *upload, const struct json *body);
+
+/* downlink_commands.c */
+void downlink_take_commands(struct mqtt_device *holder, struct str device_id);
+void downlink_command_answered(struct upload *upload);
+void downlink_commands_clear(struct mqtt_device *holder);
 
 #endif

@@ -77,6 +77,7 @@ static void opened(enum error error, struct session *session, void *arg)
     device->mqtt = login->mqtt;
     device->session = session;
     device->connection = login->message->connection;
+    TAILQ_INIT(&device->child_commands);
     device->app_id = str_dup(login->facts->app_id);
     device->node_id = str_dup(login->facts->node_id);
     device->uses_v1 = login->claim.proof.node_id.p; /* v5 knows no such login */

@@ -2,7 +2,7 @@
  * What is sent to a device: on its topics, with the QoS that it subscribed with. Topics of v5 need no
  * subscription, and come with QoS 0 then; those of v1 do.
  */
-#include "device/mqtt_private.h"
+#include "device/downlink.h"
 
 #include "base/mem.h"
 #include "base/metric.h"
@@ -45,6 +45,9 @@ int mqtt_down_subscribe(struct mqtt_connection *connection, struct mqtt_filter f
     }
     subscription->qos = qos;
     *(filter.text.p[0] == '/' ? &device->uses_v1 : &device->uses_v5) = true;
+    /* Who speaks v1 could not be sent anything before. */
+    if (filter.text.p[0] == '/')
+        downlink_connected(device);
     return qos;
 }
 
@@ -73,6 +76,29 @@ static int qos_of(const struct mqtt_device *device, enum mqtt_topic_kind kind, s
             qos = subscription->qos;
     }
     return qos;
+}
+
+static bool matches_any(const struct mqtt_device *device, struct str topic)
+{
+    const struct mqtt_subscription *subscription;
+
+    SLIST_FOREACH (subscription, &device->subscriptions, entry) {
+        if (mqtt_filter_matches(str_n(subscription->filter, subscription->len), topic))
+            return true;
+    }
+    return false;
+}
+
+bool mqtt_down_is_subscribed(const struct mqtt_device *device, enum mqtt_topic_kind kind)
+{
+    struct arena *arena = arena_new();
+    bool is_subscribed =
+        matches_any(device, mqtt_topic_down(arena, kind, str_of(device->session->device_id),
+                                            STR("x"))) ||
+        matches_any(device, mqtt_topic_down(arena, kind, str_of(device->node_id), STR("x")));
+
+    arena_free(arena);
+    return is_subscribed;
 }
 
 /* ---- sending ---- */

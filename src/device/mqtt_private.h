@@ -47,7 +47,8 @@ struct mqtt_device { /* as long as its connection */
     SLIST_HEAD(, mqtt_subscription) subscriptions;
     LIST_HEAD(, mqtt_sent) sent;
     LIST_HEAD(, awaited) awaited; /* downlink.c: answers to requests */
-    uint32_t subscription_count, sent_count, awaited_count;
+    TAILQ_HEAD(, child_command) child_commands; /* downlink_commands.c */
+    uint32_t subscription_count, sent_count, awaited_count, child_command_count;
     bool uses_v1, uses_v5; /* topics, as far as it has shown */
     uint16_t last_packet_id;
 };
@@ -98,6 +99,8 @@ enum mqtt_down_result {
     MQTT_DOWN_WAITS,    /* with QoS 1 */
 };
 
+/* Explicitly, to all messages of the kind. */
+bool mqtt_down_is_subscribed(const struct mqtt_device *device, enum mqtt_topic_kind kind);
 bool mqtt_down_has_room(const struct mqtt_device *device);
 enum mqtt_down_result mqtt_down_send(struct mqtt_device *device, const struct mqtt_down *message);
 

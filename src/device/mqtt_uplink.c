@@ -180,8 +180,10 @@ static void take_v1_data(struct upload *upload)
         report_properties(core_of(upload), upload->message->arena, upload->device_id, &source,
                           services_of_v1(upload->message->arena, json_get(body, "data")), reported,
                           upload);
+    else if (str_eq(type, STR("deviceRsp")))
+        downlink_v1_answered(upload, body);
     else
-        upload_ignore(upload, str_eq(type, STR("deviceRsp")) ? "answer" : "payload");
+        upload_ignore(upload, "payload");
 }
 
 /* ---- all of them ---- */

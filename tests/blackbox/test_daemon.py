@@ -211,7 +211,7 @@ def test_it_listens_where_it_is_told(start_platform, workdir):
     platform = start_platform(metrics__listen_http="127.0.0.1:0", admin__listen_http="127.0.0.1:0",
                               admin__token_file=token_file)
     listeners = {one["name"]: one for one in platform.status()["listeners"]}
-    assert set(listeners) == {"api", "device", "admin", "admin-http", "metrics"}
+    assert set(listeners) == {"api", "device", "mqtt", "admin", "admin-http", "metrics"}
     assert not any(one["tls"] for one in listeners.values())
     for one in listeners.values():
         assert f"name={one['name']} address={one['address']} tls=off" in platform.log

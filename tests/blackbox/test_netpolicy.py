@@ -113,7 +113,8 @@ def listening_everywhere(start_platform, authority, workdir):
         certificate = authority.issue("own")
         listen = {name: address for name in (
             "api__listen_http", "api__listen_https", "device__listen_http", "device__listen_https",
-            "admin__listen_http", "metrics__listen_http")}
+            "device__listen_mqtt", "device__listen_mqtts", "admin__listen_http",
+            "metrics__listen_http")}
         # The admin listener takes loopback addresses only.
         listen["admin__listen_http"] = "127.0.0.1:0"
         return start_platform(push__allow_networks="any", api__tls_certificate=certificate.file,
@@ -126,7 +127,7 @@ def test_none_of_the_own_listeners_is_called_back_whatever_is_allowed(listening_
     platform = listening_everywhere("127.0.0.1:0")
     application = platform.application()
     listeners = listeners_of(platform)
-    assert len(listeners) == 6
+    assert len(listeners) == 8
     for name, address in listeners.items():
         for scheme in ("http", "https"):
             expect_refusal(application.try_subscribe("deviceAdded", f"{scheme}://{address}/x"),
