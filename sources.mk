@@ -335,6 +335,8 @@ admin_sources = \
     src/admin/groups.h \
     src/admin/models.c \
     src/admin/models.h \
+    src/admin/sessions.c \
+    src/admin/sessions.h \
     src/admin/shadow.c \
     src/admin/shadow.h \
     src/admin/signing.c \

@@ -12,6 +12,7 @@
 #include "admin/groups.h"
 #include "admin/models.h"
 #include "admin/shadow.h"
+#include "admin/sessions.h"
 #include "admin/signing.h"
 
 static void refuse(struct json_writer *w, int status)
@@ -117,6 +118,7 @@ static const struct route *const all_tables[] = {health_routes,
                                                  admin_model_routes,
                                                  admin_delivery_routes,
                                                  admin_deadletter_routes,
+                                                 admin_session_routes,
                                                  admin_signing_routes,
                                                  admin_group_routes,
                                                  admin_shadow_routes,

@@ -45,6 +45,11 @@ void session_each(const struct core *core, size_t skip,
         session = session->hh.next;
 }
 
+void session_describe(const struct session *session, struct json_writer *w)
+{
+    session->core->sessions->transport->describe(session, w);
+}
+
 const char *sessions_node(const struct core *core)
 {
     return core->sessions->node;

@@ -20,6 +20,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "core/core.h"
 
 struct session { /* of a device that is connected here */
@@ -33,10 +34,12 @@ struct session { /* of a device that is connected here */
     unsigned recheck; /* the round of looking at all that it has been in */
 };
 
-/* What the transport is told; both are called from the loop. */
+/* What the transport is told and asked; from the loop. */
 struct session_transport {
     /* The session is not the device's any more: end its connection. session_close follows, as ever. */
     void (*lost)(struct session *session);
+    /* Members of an object, for the administrator. */
+    void (*describe)(const struct session *session, struct json_writer *w);
     /* Something may wait for this device: the session's own, or one that is behind it. */
     void (*told)(struct session *session, struct str device_id);
 };
@@ -70,6 +73,8 @@ size_t session_count(const struct core *core);
 /* Those here, in no order: all whose place is from `skip` on, until each() returns false. */
 void session_each(const struct core *core, size_t skip,
                   bool (*each)(const struct session *session, void *arg), void *arg);
+
+void session_describe(const struct session *session, struct json_writer *w);
 
 /* Something waits for the device. Whoever holds the connection it is to go by (its gateway's, or its own)
  * is told: this instance at once, another one by its mailbox, nobody when there is none. */

@@ -33,10 +33,24 @@ static enum ctl_exit list_partitions(struct ctl *ctl, char **arguments)
     return ctl_show_list(ctl, "/admin/v1/partitions", "partitions");
 }
 
+static enum ctl_exit list_sessions(struct ctl *ctl, char **arguments)
+{
+    const char *page = ctl->options[CTL_PAGE], *size = ctl->options[CTL_SIZE];
+
+    (void)arguments;
+    return ctl_show_list(ctl,
+                         arena_printf(ctl->arena, "/admin/v1/sessions?page=%s&size=%s",
+                                      page ? client_encode(ctl->client, ctl->arena, page) : "",
+                                      size ? client_encode(ctl->client, ctl->arena, size) : ""),
+                         "sessions");
+}
+
 const struct ctl_command ctl_status_commands[] = {
     {"status", NULL, "", 0, 0, 0, status, "how the server is: Redis, listeners, deliveries"},
     {"instances", NULL, "", 0, 0, 0, list_instances, "who is alive"},
     {"partitions", NULL, "", 0, 0, 0, list_partitions,
      "who owns what, with backlog and age of the oldest event"},
+    {"sessions", NULL, "", 0, 0, CTL_TAKES(CTL_PAGE) | CTL_TAKES(CTL_SIZE), list_sessions,
+     "devices that are connected to this instance"},
     {0},
 };

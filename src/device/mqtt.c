@@ -149,7 +149,17 @@ static void told(struct session *session, struct str device_id)
     downlink_offer(session->connection, device_id);
 }
 
-const struct session_transport device_mqtt_transport = {lost, told};
+static void describe(const struct session *session, struct json_writer *w)
+{
+    const struct mqtt_device *device = session->connection;
+
+    json_member_text(w, "address", mqtt_connection_address(device->connection));
+    json_member_bool(w, "tls", mqtt_connection_is_tls(device->connection));
+    json_member_i64(w, "subscriptions", device->subscription_count);
+    json_member_i64(w, "unacknowledged", device->sent_count);
+}
+
+const struct session_transport device_mqtt_transport = {lost, describe, told};
 
 /* ---- all of them ---- */
 

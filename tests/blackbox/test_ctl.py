@@ -7,8 +7,10 @@ import subprocess
 import pytest
 
 from helpers.http import request
+from helpers.mqtt import connected
 from helpers.nouns import Application
 from helpers.platform import CTL, clean_environment
+from helpers.waiting import wait_until
 
 
 @pytest.fixture
@@ -222,3 +224,27 @@ def test_reading_redis_gives_no_secret_away(start_redis, start_platform):
     for secret in secrets:
         assert secret not in everything
     assert not any(by_code.verify_code in key for key in keys)
+
+
+# --- sessions
+
+
+def test_sessions_lists_who_is_connected(start_platform):
+    platform = start_platform()
+    none = platform.ctl("sessions")
+    assert none.stdout == "no sessions\n", none.stderr
+    application = platform.application()
+    clients = [connected(application.register_device()) for _ in range(3)]
+    clients[0].subscribe(clients[0].topic("commands/#"))
+    rows = [json.loads(line) for line in platform.ctl("sessions", "--json").stdout.splitlines()]
+    assert [row["device"] for row in rows] == [client.device.id for client in clients]
+    assert rows[0]["subscriptions"] == 1 and rows[1]["subscriptions"] == 0
+    assert rows[0]["address"].startswith("127.0.0.1:") and rows[0]["tls"] is False
+    shown = platform.ctl("sessions", "--size", "2", "--page", "1").stdout.splitlines()
+    assert len(shown) == 2 and clients[2].device.id in shown[1]
+    answer = platform.admin("GET", "/admin/v1/sessions?size=2").json
+    assert answer["totalCount"] == 3 and len(answer["sessions"]) == 2
+    for query in ("page=-1", "page=x", "size=0", "size=1001"):
+        assert platform.admin("GET", f"/admin/v1/sessions?{query}").status == 400
+    clients[1].disconnect()
+    wait_until(lambda: platform.admin("GET", "/admin/v1/sessions").json["totalCount"] == 2, "its end")
