@@ -15,6 +15,7 @@ from helpers.errors import (APP_FROZEN, DEVICE_AUTH_FAILED, DEVICE_TOKEN_INVALID
                             expect_refusal)
 from helpers.haproxy import HAProxy
 from helpers.load import Load
+from helpers.mqtt import connected
 from helpers.nouns import LOGOUT
 from helpers.platform import BUILD, clean_environment
 from helpers.waiting import wait_until
@@ -135,6 +136,18 @@ def behind_haproxy(cluster, authority, workdir):
 
 def answered(instances, listener):
     return [one.metric("http_requests_total", listener=listener) for one in instances.alive]
+
+
+def test_haproxy_takes_devices_over_mqtt_to_an_instance_that_lives(behind_haproxy):
+    instances = behind_haproxy
+    application = instances.members[0].application()
+    devices = [application.register_device() for _ in range(4)]
+    clients = [connected(device, instances.entrance) for device in devices]
+    assert [one.metric("mqtt_connections") for one in instances.members] == [2, 2]
+    instances.kill(instances.members[1])
+    wait_until(lambda: [c.is_open() for c in clients].count(False) == 2, "the end of two connections")
+    for device in devices:
+        connected(device, instances.entrance).report({"n": 1})
 
 
 def test_haproxy_spreads_all_requests_over_both_instances(behind_haproxy, receiver):

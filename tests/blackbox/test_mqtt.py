@@ -183,6 +183,18 @@ def test_an_address_may_have_only_so_many_connections(start_platform):
     assert platform.metric("connections_refused_total", reason="address") == 1
 
 
+def test_the_last_descriptors_are_not_for_devices(start_platform):
+    platform = start_platform(wrapper=["prlimit", "--nofile=160:160"])
+    device = platform.application().register_device()
+    clients = [Client(platform.address("mqtt")) for _ in range(160)]
+    platform.wait_for_metric("connections_refused_total", 1, reason="descriptors")
+    assert platform.application().login()  # others still find some
+    for client in clients:
+        client.close()
+    wait_until(lambda: platform.metric("connections", listener="mqtt") == 0, "the ends")
+    connected(device).report({"n": 1})
+
+
 def test_who_does_not_take_what_is_sent_is_closed(start_platform):
     platform = start_platform(device__mqtt_output_bytes="1k")
     device = platform.application().register_device()

@@ -35,16 +35,16 @@ def without_root(text):
 
 class HAProxy:
     """
-    The example with the addresses of two instances, and one change: devices come over plain HTTP,
-    which is passed on as the example passes TLS on.
+    The example with the addresses of two instances, and one change: devices come over plain HTTP and MQTT,
+    which are passed on as the example passes TLS on.
     """
 
     def __init__(self, directory, certificate, tls, instances):
         self.directory = directory
         self.process = None
         self.tls = tls
-        self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        self.api_address, self.device_address = (
+        self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+        self.api_address, self.device_address, self.mqtt_address = (
             "%s:%d" % one.getsockname() for one in self.listeners)
         pem = directory / "server.pem"
         pem.write_text(Path(certificate.file).read_text() + Path(certificate.key).read_text())
@@ -52,6 +52,7 @@ class HAProxy:
             "log /dev/log local0": "log stdout format raw local0",
             "bind :8743": f"bind fd@{self.listeners[0].fileno()}",
             "bind :8943": f"bind fd@{self.listeners[1].fileno()}",
+            "bind :8883": f"bind fd@{self.listeners[2].fileno()}",
             "/etc/haproxy/iotpush.pem": str(pem),
             "inter 1s": "inter 100ms",
             "maxconn 50000": "maxconn 1000",
@@ -60,12 +61,17 @@ class HAProxy:
             check = f"check port {one.address('metrics').rpartition(':')[2]}"
             replacements[f"{host}:8080 check port 9090"] = f"{one.api_address} {check}"
             replacements[f"{host}:8943 check port 9090"] = f"{one.device_address} {check}"
+            replacements[f"{host}:8883 check port 9090"] = f"{one.address('mqtt')} {check}"
         text = without_root(EXAMPLE.read_text())
         for old, new in replacements.items():
             assert old in text, f"{EXAMPLE.name} has no {old!r}"
             text = text.replace(old, new)
         self.config = directory / "haproxy.cfg"
         self.config.write_text(text)
+
+    def address(self, listener):
+        """As of an instance, for those who connect."""
+        return {"api": self.api_address, "device": self.device_address, "mqtt": self.mqtt_address}[listener]
 
     @property
     def log(self):

@@ -94,6 +94,20 @@ class Client:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
+    def is_open(self):
+        """As far as the server has said; what else has come is kept."""
+        self.socket.settimeout(0)
+        try:
+            more = self.socket.recv(65536)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            return False
+        finally:
+            self.socket.settimeout(PATIENCE)
+        self.bytes += more
+        return bool(more)
+
     def send(self, data):
         self.socket.sendall(data)
 
