@@ -123,7 +123,7 @@ struct push_app {
     struct subscriptions *fresh;         /* just read; the breakers are still to come */
     struct shared_breakers *breakers;    /* that were invalid at the last reading */
     bool is_reading, is_outdated; /* outdated: to be read once more behind that */
-    struct push_event_list waiting; /* for that reading, in order */
+    struct push_event_list unparked, waiting; /* for that reading, in order; unparked ones are older */
     struct lane_list lanes;
     struct target_list targets;
     bool is_refresh;    /* the reading under way: nothing is known to have changed */
@@ -321,6 +321,7 @@ void dispatch_one(struct push_app *app, struct push_event *event,
                   const struct delivery_facts *which);
 struct push_app *push_app_get(struct push *push, struct str id);
 void push_app_read(struct push_app *app); /* its subscriptions and breakers, unless under way */
+bool push_app_is_ready(const struct push_app *app); /* no event waits for subscriptions */
 bool push_app_may_use(const struct push_app *app, struct str url); /* as far as is known */
 void push_app_go_on(struct push_app *app); /* it has been read: with what waits for that */
 void push_app_leave(struct push_app *app); /* forgotten when nobody needs it */

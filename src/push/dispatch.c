@@ -228,6 +228,7 @@ struct push_app *push_app_get(struct push *push, struct str id)
     app = xcalloc(1, sizeof(*app) + id.len + 1);
     memcpy(app->id, id.p, id.len);
     app->push = push;
+    TAILQ_INIT(&app->unparked);
     TAILQ_INIT(&app->waiting);
     TAILQ_INIT(&app->lanes);
     TAILQ_INIT(&app->targets);
@@ -248,6 +249,16 @@ static void app_free(struct push_app *app)
     free(app);
 }
 
+static struct push_event_list *waiting_list(const struct push_event *event, struct push_app *app)
+{
+    return event->stream->park ? &app->unparked : &app->waiting;
+}
+
+bool push_app_is_ready(const struct push_app *app)
+{
+    return TAILQ_EMPTY(&app->unparked) && TAILQ_EMPTY(&app->waiting);
+}
+
 bool push_app_may_use(const struct push_app *app, struct str url)
 {
     const struct subscriptions *subscriptions = app->subscriptions;
@@ -261,7 +272,7 @@ bool push_app_may_use(const struct push_app *app, struct str url)
 
 void push_app_leave(struct push_app *app)
 {
-    if (!app->is_reading && TAILQ_EMPTY(&app->waiting) && TAILQ_EMPTY(&app->lanes) &&
+    if (!app->is_reading && push_app_is_ready(app) && TAILQ_EMPTY(&app->lanes) &&
         TAILQ_EMPTY(&app->targets))
         app_free(app);
 }
@@ -342,8 +353,9 @@ void push_app_go_on(struct push_app *app)
 {
     struct push_event *event;
 
-    while ((event = TAILQ_FIRST(&app->waiting))) {
-        TAILQ_REMOVE(&app->waiting, event, link);
+    /* What comes out of a park was stored before anything that has not been dispatched yet. */
+    while ((event = TAILQ_FIRST(&app->unparked)) || (event = TAILQ_FIRST(&app->waiting))) {
+        TAILQ_REMOVE(waiting_list(event, app), event, link);
         event->is_waiting = false;
         dispatch_now(app, event);
     }
@@ -394,9 +406,9 @@ void dispatch_event(struct push_event *event)
     struct push_app *app = push_app_get(push, event->facts.app_id);
     struct subscriptions *subscriptions = subscriptions_cached(push->core, str_of(app->id));
 
-    if ((app->is_reading && !app->is_refresh) || !TAILQ_EMPTY(&app->waiting) || !subscriptions ||
+    if ((app->is_reading && !app->is_refresh) || !push_app_is_ready(app) || !subscriptions ||
         !app->breakers) {
-        TAILQ_INSERT_TAIL(&app->waiting, event, link);
+        TAILQ_INSERT_TAIL(waiting_list(event, app), event, link);
         event->is_waiting = true;
         push_app_read(app);
         return;
@@ -410,7 +422,7 @@ void dispatch_forget(struct push_event *event)
 {
     struct push_app *app = push_app_get(event->push, event->facts.app_id);
 
-    TAILQ_REMOVE(&app->waiting, event, link);
+    TAILQ_REMOVE(waiting_list(event, app), event, link);
     event->is_waiting = false;
 }
 

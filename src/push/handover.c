@@ -12,7 +12,7 @@
  */
 #include "push/park.h"
 
-#define GRACE_MS 2000 /* for what is to be written then */
+#define GRACE_MS 5000 /* for what is to be written then */
 
 /* ---- what others have had ---- */
 

@@ -411,7 +411,7 @@ bool park_may_cancel_writes(const struct park *park)
     const struct target *target = park->target;
 
     /* What was read may wait for the application's subscriptions: this must not overtake it. */
-    return park->batches == 0 && TAILQ_EMPTY(&target->app->waiting) &&
+    return park->batches == 0 && push_app_is_ready(target->app) &&
            !target_holds_back(target) &&
            (target->breaker.state != BREAKER_DRAIN || target->unread_parks == 1) &&
            target->delivery_count + park->write_count < target_unpark_limit(target);

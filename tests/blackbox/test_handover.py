@@ -35,7 +35,7 @@ def expect_all_in_order(requests, devices, count):
 @pytest.mark.parametrize("bad_answer", [503, Hang()], ids=["failing", "hanging"])
 def test_a_rolling_restart_repeats_nothing_beside_a_callback_that_fails(cluster, start_receiver,
                                                                        bad_answer):
-    instances = cluster(push__fail_limit="1000000", push__timeout="1h", push__stop_timeout="500ms")
+    instances = cluster(push__fail_limit="1000000", push__timeout="1h", push__stop_timeout="1500ms")
     good, bad = start_receiver(), start_receiver()
     bad.answers(then=bad_answer)
     application = instances.members[0].application()
