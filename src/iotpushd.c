@@ -13,7 +13,6 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/process.h"
-#include "core/command.h"
 #include "core/session.h"
 #include "device/https.h"
 #include "device/mqtt.h"
@@ -198,12 +197,6 @@ static void start_redis(struct daemon *daemon)
 
 /* ---- the engine ---- */
 
-static void tell_holder(struct core *core, struct str holder_id, struct str device_id, void *arg)
-{
-    (void)arg;
-    session_tell(core, holder_id, device_id);
-}
-
 static void start_core(struct daemon *daemon)
 {
     struct settings *settings = &daemon->settings;
@@ -217,7 +210,6 @@ static void start_core(struct daemon *daemon)
     daemon->core = core_new(daemon->base, daemon->redis, &settings->core, daemon->policy);
     sessions_new(daemon->core, daemon->instance_id, daemon->mailbox, &device_mqtt_transport);
     daemon->mqtt = device_mqtt_new(daemon->core, &settings->device_mqtt);
-    command_set_listener(tell_holder, NULL);
     daemon->core->shadow_transport = device_mqtt_shadow_transport(daemon->mqtt);
     daemon->expiry = expiry_new(daemon->core);
     daemon->resolver = resolver_new(daemon->base);

@@ -160,6 +160,8 @@ const struct setting settings_table[] = {
      "Messages sent to one device with QoS 1 that may wait for its PUBACK", NULL},
     {"device", "answer_timeout", SETTING_TIME, AT(device_mqtt.answer_timeout_ms), "20s", 10, HOUR, NULL, true,
      "How long the answer of a device to a request over MQTT is waited for", NULL},
+    {"device", "mqtt_decide_time", SETTING_TIME, AT(device_mqtt.decide_ms), "2s", 0, MINUTE, NULL, true,
+     "How long a device that has logged in may take to use a topic or to subscribe to one, before commands go to it on topics of v5, which need no subscription", NULL},
     {"device", "mqtt_subscriptions", SETTING_INT, AT(device_mqtt.subscriptions), "100", 1, 10000, NULL, true,
      "Topic filters that one MQTT connection may subscribe to", NULL},
     {"device", "mqtt_unstored_close", SETTING_TIME, AT(mqtt.unstored_close_ms), "5s", 10, HOUR, NULL, true,

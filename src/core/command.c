@@ -7,29 +7,11 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "core/partition.h"
+#include "core/session.h"
 #include "store/scripts_gen.h"
 #include <stdlib.h>
 
 #define STEP_ARGS_MAX 16
-
-static struct {
-    void (*waits)(struct core *core, struct str holder_id, struct str device_id, void *arg);
-    void *arg;
-} listener;
-
-void command_set_listener(void (*waits)(struct core *core, struct str holder_id,
-                                        struct str device_id, void *arg),
-                          void *arg)
-{
-    listener.waits = waits;
-    listener.arg = arg;
-}
-
-void command_tell_waiting(struct core *core, struct str holder_id, struct str device_id)
-{
-    if (listener.waits)
-        listener.waits(core, holder_id, device_id, listener.arg);
-}
 
 /* ---- the script ---- */
 
@@ -136,37 +118,39 @@ bool command_from(struct arena *arena, struct str id, const struct str fields[CO
 /* ---- steps of whoever holds the connection ---- */
 
 struct waiting { /* for a step's answer */
-    struct core *core;
     const char *event; /* what is counted when it was done */
     command_done_cb cb;
     void *arg;
 };
 
+static enum error step_error(enum redis_status status, const redisReply *reply)
+{
+    const redisReply *outcome = redis_reply_at(reply, 0);
+
+    if (status != REDIS_DONE)
+        return core_error_of(status);
+    if (redis_reply_is(outcome, "LATE"))
+        return ERR_COMMAND_OVER;
+    return redis_reply_is(outcome, "OK") ? ERR_OK : ERR_COMMAND_NOT_FOUND;
+}
+
 static void step_done(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct waiting *waiting = arg;
-    const redisReply *outcome = redis_reply_at(reply, 0);
-    enum error error = core_error_of(status);
+    enum error error = step_error(status, reply);
 
-    if (!error && redis_reply_is(outcome, "LATE"))
-        error = ERR_COMMAND_OVER;
-    else if (!error && !redis_reply_is(outcome, "OK"))
-        error = ERR_COMMAND_NOT_FOUND;
     if (!error)
         metric_add(M_COMMANDS, 1, waiting->event, NULL, NULL);
-    else if (error != ERR_INTERNAL && strcmp(waiting->event, "answered") == 0)
-        metric_add(M_COMMANDS, 1, "late_answer", NULL, NULL);
     if (waiting->cb)
         waiting->cb(error, waiting->arg);
     free(waiting);
 }
 
-static struct waiting *waiting_new(struct core *core, const char *event, command_done_cb cb,
-                                   void *arg)
+static struct waiting *waiting_new(const char *event, command_done_cb cb, void *arg)
 {
     struct waiting *waiting = xmalloc(sizeof(*waiting));
 
-    *waiting = (struct waiting){core, event, cb, arg};
+    *waiting = (struct waiting){event, cb, arg};
     return waiting;
 }
 
@@ -178,14 +162,14 @@ void command_delivered(struct core *core, struct str device_id, struct str comma
     command_step(core, device_id, "delivered", 2,
                  (struct str[]){command_id,
                                 decimal_str(&answer, core->settings->command_answer_timeout_ms)},
-                 step_done, waiting_new(core, "delivered", cb, arg));
+                 step_done, waiting_new("delivered", cb, arg));
 }
 
 void command_failed(struct core *core, struct str device_id, struct str command_id,
                     command_done_cb cb, void *arg)
 {
     command_step(core, device_id, "failed", 1, &command_id, step_done,
-                 waiting_new(core, "failed", cb, arg));
+                 waiting_new("failed", cb, arg));
 }
 
 /* What the event says besides: ,"answered":true,"code":1,"response":"..." */
@@ -206,23 +190,106 @@ static struct str answer_members(struct arena *arena, const struct command_answe
     return text;
 }
 
-void command_answered(struct core *core, struct str device_id, const struct command_answer *answer,
-                      command_done_cb cb, void *arg)
+struct answering { /* kept until it is known whose command it is */
+    struct core *core;
+    struct arena *arena;
+    struct str holder_id, device_id, command_id, members, body;
+    bool is_looked_up;
+    uint16_t mid;
+    int64_t code;
+    command_done_cb cb;
+    void *arg;
+};
+
+static void take_answer(struct answering *answering);
+
+static void answer_end(struct answering *answering, enum error error)
 {
-    bool is_too_large = (int64_t)answer->body.len > core->settings->command_max_bytes;
-    struct arena *arena = arena_new();
+    if (error == ERR_OK)
+        metric_add(M_COMMANDS, 1, "answered", NULL, NULL);
+    else if (error != ERR_INTERNAL)
+        metric_add(M_COMMANDS, 1, "late_answer", NULL, NULL);
+    if (answering->cb)
+        answering->cb(error, answering->arg);
+    arena_free(answering->arena);
+}
+
+static void device_known(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct answering *answering = arg;
+    struct str device_id = redis_reply_str(reply);
+
+    answering->device_id = arena_str(answering->arena, device_id);
+    if (status == REDIS_DONE && device_id.p)
+        take_answer(answering);
+    else
+        answer_end(answering, status == REDIS_DONE ? ERR_COMMAND_NOT_FOUND : core_error_of(status));
+}
+
+static void answer_taken(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct answering *answering = arg;
+    enum error error = step_error(status, reply);
+
+    if (error == ERR_COMMAND_NOT_FOUND && !answering->is_looked_up) {
+        answering->is_looked_up = true;
+        command_find_device(answering->core, answering->command_id, device_known, answering);
+    } else {
+        answer_end(answering, error);
+    }
+}
+
+static void take_answer(struct answering *answering)
+{
     struct decimal mid;
 
-    if (is_too_large)
-        metric_add(M_COMMANDS, 1, "large_answer", NULL, NULL);
-    command_step(core, device_id, "answered", 5,
-                 (struct str[]){answer->command_id.p ? answer->command_id : STR(""),
-                                decimal_str(&mid, answer->mid),
-                                answer->code ? STR("FAILED") : STR("SUCCESSFUL"),
-                                answer->body.p && !is_too_large ? answer->body : STR(""),
-                                answer_members(arena, answer)},
-                 step_done, waiting_new(core, "answered", cb, arg));
-    arena_free(arena);
+    command_step(answering->core, answering->device_id, "answered", 6,
+                 (struct str[]){answering->command_id, decimal_str(&mid, answering->mid),
+                                answering->code ? STR("FAILED") : STR("SUCCESSFUL"),
+                                answering->body, answering->members, answering->holder_id},
+                 answer_taken, answering);
+}
+
+static struct str body_of(const struct core *core, struct arena *arena, const struct json *body)
+{
+    struct json_writer *w;
+    struct str text;
+
+    if (!body)
+        return STR("");
+    w = json_writer_new();
+    json_value(w, body);
+    text = arena_str(arena, json_writer_text(w));
+    json_writer_free(w);
+    if ((int64_t)text.len <= core->settings->command_max_bytes)
+        return text;
+    metric_add(M_COMMANDS, 1, "large_answer", NULL, NULL);
+    return STR("");
+}
+
+/* Without a device it is the holder's own, most likely. */
+void command_answered(struct core *core, struct str holder_id, const struct command_answer *answer,
+                      command_done_cb cb, void *arg)
+{
+    struct arena *arena = arena_new();
+    struct answering *answering = arena_zalloc(arena, sizeof(*answering));
+    bool has_id = command_id_is_valid(core, answer->command_id);
+
+    *answering = (struct answering){
+        .core = core,
+        .arena = arena,
+        .holder_id = arena_str(arena, holder_id),
+        .device_id = arena_str(arena, answer->device_id.p ? answer->device_id : holder_id),
+        .command_id = has_id ? arena_str(arena, answer->command_id) : STR(""),
+        .members = answer_members(arena, answer),
+        .body = body_of(core, arena, answer->body),
+        .is_looked_up = answer->device_id.p || !has_id,
+        .mid = answer->command_id.p ? 0 : answer->mid,
+        .code = answer->code,
+        .cb = cb,
+        .arg = arg,
+    };
+    take_answer(answering);
 }
 
 /* ---- taking ---- */
@@ -314,7 +381,7 @@ static void due_looked_at(enum redis_status status, const redisReply *reply, voi
                    NULL, NULL);
     }
     if (status == REDIS_DONE && redis_reply_is(redis_reply_at(reply, 1), "1"))
-        command_tell_waiting(due->core, redis_reply_str(redis_reply_at(reply, 2)),
+        session_tell(due->core, redis_reply_str(redis_reply_at(reply, 2)),
                              str_of(due->device_id));
     if (due->cb)
         due->cb(core_error_of(status), due->arg);

@@ -101,13 +101,7 @@ void command_query(struct core *core, struct arena *arena, const struct command_
 void command_cancel(struct core *core, struct arena *arena, struct str app_id, struct str device_id,
                     struct str command_id, command_cb cb, void *arg);
 
-/* ---- for whoever holds a device's connection ---- */
-
-/* Told after something was ordered for a device, by its own id and that of who connects for it: its
- * gateway, or itself. Connected by iotpushd.c. */
-void command_set_listener(void (*waits)(struct core *core, struct str holder_id,
-                                        struct str device_id, void *arg),
-                          void *arg);
+/* ---- for whoever holds a device's connection, or its gateway's: told by session_tell ---- */
 
 struct command_taken {
     struct str id;
@@ -130,14 +124,16 @@ void command_delivered(struct core *core, struct str device_id, struct str comma
                        command_done_cb cb, void *arg);
 
 struct command_answer {
-    struct str command_id; /* or "", and mid */
+    struct str device_id;  /* STR_NONE: whom the command was for */
+    struct str command_id; /* STR_NONE: mid, and the device */
     uint16_t mid;
     int64_t code;          /* 0: success */
     struct str response_name; /* STR_NONE: the device did not say */
-    struct str body;          /* a JSON object; STR_NONE: none */
+    const struct json *body;  /* NULL: none */
 };
-/* A body larger than command.max_bytes is left out. */
-void command_answered(struct core *core, struct str device_id, const struct command_answer *answer,
+/* holder_id: who brings it, the device or its gateway. A body larger than command.max_bytes is left
+ * out. */
+void command_answered(struct core *core, struct str holder_id, const struct command_answer *answer,
                       command_done_cb cb, void *arg);
 
 /* It was taken, but the connection broke before it could be written. */

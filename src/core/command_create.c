@@ -12,6 +12,7 @@
 #include "base/url.h"
 #include "core/command_check.h"
 #include "core/partition.h"
+#include "core/session.h"
 #include "core/subscription.h"
 #include "store/scripts_gen.h"
 #include <stdio.h>
@@ -23,7 +24,8 @@ struct creation {
     const struct device *device;
     struct command_kind kind;
     struct command command; /* what is answered */
-    struct str gateway_session; /* "" for who connects by itself, else '@' and the session */
+    struct str holder_id;       /* who connects for it: the device itself, or its gateway */
+    struct str gateway_session; /* "": it has none, or is not asked for */
     command_cb cb;
     void *arg;
 };
@@ -104,8 +106,9 @@ static enum error refusal_of(const struct creation *creation, const redisReply *
     if (redis_reply_is(outcome, "FULL"))
         return ERR_COMMAND_QUOTA;
     if (redis_reply_is(outcome, "OFFLINE"))
-        return creation->order.is_call && creation->gateway_session.len ? ERR_GATEWAY_NOT_ONLINE
-                                                                       : ERR_DEVICE_NOT_ONLINE;
+        return creation->order.is_call && !str_eq(creation->holder_id, creation->device->id)
+                   ? ERR_GATEWAY_NOT_ONLINE
+                   : ERR_DEVICE_NOT_ONLINE;
     return ERR_COMMAND_DEVICE;
 }
 
@@ -143,7 +146,7 @@ static void stored(enum redis_status status, const redisReply *reply, void *arg)
     if (str_eq(command->status, STR("SENT")))
         command->issued_ms = command->created_ms;
     unlist_forgotten(creation, reply);
-    command_tell_waiting(creation->core, creation->device->gateway_id, command->device_id);
+    session_tell(creation->core, creation->holder_id, command->device_id);
     creation->cb(ERR_OK, command, creation->arg);
 }
 
@@ -220,20 +223,22 @@ static void gateway_read(enum redis_status status, const redisReply *reply, void
         fail(creation, core_error_of(status));
         return;
     }
-    creation->gateway_session =
-        str_of(arena_printf(creation->arena, "@%.*s", STR_ARG(redis_reply_str(reply))));
+    if (redis_reply_str(reply).p)
+        creation->gateway_session = arena_str(creation->arena, redis_reply_str(reply));
     store(creation);
 }
 
 static void find_connection(struct creation *creation)
 {
     const struct device *device = creation->device;
+    bool is_connected = device_member(device, "session").len > 0;
     struct key key;
 
     creation->gateway_session = STR("");
-    if (has_protocol(creation, "HTTP") || has_protocol(creation, "HTTPS")) {
+    creation->holder_id = is_connected ? device->id : device->gateway_id;
+    if (!is_connected && (has_protocol(creation, "HTTP") || has_protocol(creation, "HTTPS"))) {
         fail(creation, ERR_DEVICE_NOT_ONLINE); /* there is no way down to it */
-    } else if (str_eq(device->gateway_id, device->id)) {
+    } else if (str_eq(creation->holder_id, device->id)) {
         store(creation);
     } else {
         redis_command(creation->core->redis, 3,

@@ -37,6 +37,7 @@ void command_unlist(struct core *core, struct str app_id, int64_t before_ms,
 void command_read_some(struct core *core, struct arena *arena, struct str device_id,
                        const struct str *ids, size_t count, command_page_cb cb, void *arg);
 
-void command_tell_waiting(struct core *core, struct str holder_id, struct str device_id);
+/* Answers the device's id, or nil; also for what is no id of a command. */
+void command_find_device(struct core *core, struct str command_id, redis_cb cb, void *arg);
 
 #endif

@@ -228,22 +228,27 @@ static void device_known(enum redis_status status, const redisReply *reply, void
     read_all(reading, 1);
 }
 
-void command_read(struct core *core, struct arena *arena, struct str app_id, struct str command_id,
-                  command_cb cb, void *arg)
+void command_find_device(struct core *core, struct str command_id, redis_cb cb, void *arg)
 {
-    struct one *one = arena_alloc(arena, sizeof(*one));
-    /* Of no partition: nobody is there. */
     bool is_valid = command_id_is_valid(core, command_id);
     struct key key;
 
-    *one = (struct one){core, arena, app_id, command_id, cb, arg};
     redis_command(core->redis, 3,
                   (struct str[]){STR("HGET"),
                                  key_command_devices(&key, is_valid
                                                                ? partition_of_command(command_id)
                                                                : 0),
                                  is_valid ? command_id : STR("-")},
-                  device_known, one);
+                  cb, arg);
+}
+
+void command_read(struct core *core, struct arena *arena, struct str app_id, struct str command_id,
+                  command_cb cb, void *arg)
+{
+    struct one *one = arena_alloc(arena, sizeof(*one));
+
+    *one = (struct one){core, arena, app_id, command_id, cb, arg};
+    command_find_device(core, command_id, device_known, one);
 }
 
 /* ---- a page ---- */

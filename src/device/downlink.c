@@ -192,9 +192,15 @@ const struct shadow_transport *device_mqtt_shadow_transport(struct device_mqtt *
 
 /* ---- what connections tell ---- */
 
-void downlink_offer(struct mqtt_device *holder, struct str device_id)
+static void offer_shadow(struct mqtt_device *holder, struct str device_id)
 {
     shadow_offer(holder->mqtt->core, device_id, str_of(holder->session->device_id));
+    downlink_take_commands(holder, device_id);
+}
+
+void downlink_offer(struct mqtt_device *holder, struct str device_id)
+{
+    offer_shadow(holder, device_id);
     downlink_take_commands(holder, device_id);
 }
 
@@ -202,6 +208,7 @@ struct family {
     struct core *core;
     struct arena *arena;
     struct str gateway_id;
+    void (*offer)(struct mqtt_device *holder, struct str device_id);
 };
 
 static void children_known(enum error error, const struct str *ids, size_t count, void *arg)
@@ -210,27 +217,87 @@ static void children_known(enum error error, const struct str *ids, size_t count
     struct session *session = session_find(family->core, family->gateway_id);
 
     for (size_t i = 0; !error && session && i < count; i++)
-        downlink_offer(session->connection, ids[i]);
+        family->offer(session->connection, ids[i]);
     arena_free(family->arena);
 }
 
-void downlink_connected(struct mqtt_device *holder)
+/* The device itself, and those behind it. */
+static void offer_all(struct mqtt_device *holder,
+                      void (*offer)(struct mqtt_device *holder, struct str device_id))
 {
     struct arena *arena = arena_new();
     struct family *family = arena_alloc(arena, sizeof(*family));
 
     *family = (struct family){holder->mqtt->core, arena,
-                              arena_str(arena, str_of(holder->session->device_id))};
-    downlink_offer(holder, family->gateway_id);
+                              arena_str(arena, str_of(holder->session->device_id)), offer};
+    offer(holder, family->gateway_id);
     children_ids(family->core, arena, family->gateway_id, children_known, family);
+}
+
+static void set_undecided_timer(struct device_mqtt *mqtt)
+{
+    const struct mqtt_device *first = TAILQ_FIRST(&mqtt->undecided);
+    int64_t left_ms = first ? first->decided_ms - clock_tick_ms() : 0;
+    struct timeval left = {left_ms > 0 ? left_ms / 1000 : 0, left_ms > 0 ? left_ms % 1000 * 1000 : 0};
+
+    if (first)
+        event_add(mqtt->undecided_timer, &left);
+    else
+        event_del(mqtt->undecided_timer);
+}
+
+static void leave_undecided(struct mqtt_device *holder)
+{
+    if (holder->is_undecided)
+        TAILQ_REMOVE(&holder->mqtt->undecided, holder, undecided);
+    holder->is_undecided = false;
+}
+
+static void on_undecided_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct device_mqtt *mqtt = arg;
+    struct mqtt_device *first;
+
+    (void)fd;
+    (void)what;
+    while ((first = TAILQ_FIRST(&mqtt->undecided)) && first->decided_ms <= clock_tick_ms())
+        downlink_decided(first);
+    set_undecided_timer(mqtt);
+}
+
+void downlink_decided(struct mqtt_device *holder)
+{
+    leave_undecided(holder);
+    offer_all(holder, downlink_take_commands);
+}
+
+void downlink_has_room(struct mqtt_device *holder)
+{
+    if (!holder->has_commands_waiting)
+        return;
+    holder->has_commands_waiting = false;
+    offer_all(holder, downlink_take_commands);
+}
+
+void downlink_connected(struct mqtt_device *holder)
+{
+    struct device_mqtt *mqtt = holder->mqtt;
+
+    if (!holder->uses_v1 && !holder->uses_v5) {
+        holder->is_undecided = true;
+        holder->decided_ms = clock_tick_ms() + mqtt->settings->decide_ms;
+        TAILQ_INSERT_TAIL(&mqtt->undecided, holder, undecided);
+        set_undecided_timer(mqtt);
+    }
+    offer_all(holder, offer_shadow);
 }
 
 /* What has no PUBACK yet was ended by mqtt_down_clear before. */
 void downlink_disconnected(struct mqtt_device *holder)
 {
+    leave_undecided(holder);
     while (!LIST_EMPTY(&holder->awaited))
         end(LIST_FIRST(&holder->awaited), SHADOW_SILENT);
-    downlink_commands_clear(holder);
 }
 
 /* ---- answers ---- */
@@ -284,10 +351,13 @@ void downlink_init(struct device_mqtt *mqtt)
 {
     TAILQ_INIT(&mqtt->awaited);
     mqtt->answer_timer = evtimer_new(mqtt->core->base, on_answer_timer, mqtt);
+    TAILQ_INIT(&mqtt->undecided);
+    mqtt->undecided_timer = evtimer_new(mqtt->core->base, on_undecided_timer, mqtt);
     mqtt->shadow_transport = (struct shadow_transport){reaches, deliver, announce, mqtt};
 }
 
 void downlink_clear(struct device_mqtt *mqtt)
 {
     event_free(mqtt->answer_timer);
+    event_free(mqtt->undecided_timer);
 }

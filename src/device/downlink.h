@@ -18,6 +18,10 @@ void downlink_clear(struct device_mqtt *mqtt);
 void downlink_connected(struct mqtt_device *holder);
 /* Something may wait for this device, of which the holder is the gateway, or which it is itself. */
 void downlink_offer(struct mqtt_device *holder, struct str device_id);
+/* It has shown more of what it speaks: what could not be sent to it may go now. */
+void downlink_decided(struct mqtt_device *holder);
+/* A message was acknowledged. */
+void downlink_has_room(struct mqtt_device *holder);
 /* The connection ends. */
 void downlink_disconnected(struct mqtt_device *holder);
 
@@ -31,6 +35,5 @@ void downlink_v1_answered(struct upload *upload, const struct json *body);
 /* downlink_commands.c */
 void downlink_take_commands(struct mqtt_device *holder, struct str device_id);
 void downlink_command_answered(struct upload *upload);
-void downlink_commands_clear(struct mqtt_device *holder);
 
 #endif

@@ -77,7 +77,6 @@ static void opened(enum error error, struct session *session, void *arg)
     device->mqtt = login->mqtt;
     device->session = session;
     device->connection = login->message->connection;
-    TAILQ_INIT(&device->child_commands);
     device->app_id = str_dup(login->facts->app_id);
     device->node_id = str_dup(login->facts->node_id);
     device->uses_v1 = login->claim.proof.node_id.p; /* v5 knows no such login */
@@ -127,6 +126,16 @@ static void log_in(struct mqtt_message *message, void *context)
         refuse_wrong(login, MQTT_BAD_LOGIN, "time");
     else
         device_verify(mqtt->core, message->arena, &login->claim.proof, verified, login);
+}
+
+void mqtt_device_speaks(struct mqtt_device *device, bool is_v1)
+{
+    bool *speaks = is_v1 ? &device->uses_v1 : &device->uses_v5;
+
+    if (*speaks)
+        return;
+    *speaks = true;
+    downlink_decided(device);
 }
 
 /* ---- the end ---- */

@@ -15,6 +15,7 @@ struct device_mqtt_settings {
     int64_t window;         /* messages to one device that wait for their PUBACK */
     int64_t unpacked_bytes; /* largest gzip payload, unpacked */
     int64_t answer_timeout_ms; /* of a device to a request */
+    int64_t decide_ms;         /* that it may take to show which topics it uses */
 };
 
 struct device_mqtt;

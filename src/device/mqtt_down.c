@@ -28,6 +28,7 @@ int mqtt_down_subscribe(struct mqtt_connection *connection, struct mqtt_filter f
     struct mqtt_device *device = mqtt_connection_user(connection);
     const struct device_mqtt *mqtt = context;
     struct mqtt_subscription *subscription;
+    bool is_v1 = filter.text.p && filter.text.len && filter.text.p[0] == '/';
     int qos = filter.qos > 1 ? 1 : filter.qos;
 
     if (!device || !mqtt_topic_is_subscribable(filter.text, str_of(device->session->device_id),
@@ -44,10 +45,9 @@ int mqtt_down_subscribe(struct mqtt_connection *connection, struct mqtt_filter f
         device->subscription_count++;
     }
     subscription->qos = qos;
-    *(filter.text.p[0] == '/' ? &device->uses_v1 : &device->uses_v5) = true;
-    /* Who speaks v1 could not be sent anything before. */
-    if (filter.text.p[0] == '/')
-        downlink_connected(device);
+    if (is_v1 && device->uses_v1)
+        downlink_decided(device); /* perhaps it is to be told of commands only now */
+    mqtt_device_speaks(device, is_v1);
     return qos;
 }
 
@@ -160,7 +160,7 @@ enum mqtt_down_result mqtt_down_send(struct mqtt_device *device, const struct mq
     struct mqtt_publish packet = {.payload = message->payload};
 
     packet.qos = choose_topic(device, arena, message, &packet.topic);
-    if (packet.qos > 0 && !mqtt_down_has_room(device)) {
+    if (packet.qos > 0 && !message->is_promised && !mqtt_down_has_room(device)) {
         metric_add(M_MQTT_IGNORED, 1, "window", NULL, NULL);
     } else if (packet.qos >= 0) {
         packet.id = packet.qos ? next_packet_id(device) : 0;
@@ -191,8 +191,10 @@ void mqtt_down_acknowledged(struct mqtt_connection *connection, uint16_t id, voi
     struct mqtt_sent *sent = device ? find_sent(device, id) : NULL;
 
     (void)context;
-    if (sent)
-        end_sent(device, sent, true);
+    if (!sent)
+        return;
+    end_sent(device, sent, true);
+    downlink_has_room(device);
 }
 
 void mqtt_down_clear(struct mqtt_device *device)

@@ -23,6 +23,8 @@ struct device_mqtt {
     struct shadow_transport shadow_transport;
     TAILQ_HEAD(awaited_list, awaited) awaited; /* downlink.c: answers, of all devices */
     struct event *answer_timer;
+    TAILQ_HEAD(, mqtt_device) undecided;       /* downlink.c: what do they speak? */
+    struct event *undecided_timer;
 };
 
 struct mqtt_subscription {
@@ -47,9 +49,13 @@ struct mqtt_device { /* as long as its connection */
     SLIST_HEAD(, mqtt_subscription) subscriptions;
     LIST_HEAD(, mqtt_sent) sent;
     LIST_HEAD(, awaited) awaited; /* downlink.c: answers to requests */
-    TAILQ_HEAD(, child_command) child_commands; /* downlink_commands.c */
-    uint32_t subscription_count, sent_count, awaited_count, child_command_count;
+    TAILQ_ENTRY(mqtt_device) undecided; /* of device_mqtt, by time of login */
+    int64_t decided_ms;                 /* tick; then v5 is believed of it */
+    uint32_t subscription_count, sent_count, awaited_count;
+    uint32_t commands_asked_for; /* of core, and not here yet */
     bool uses_v1, uses_v5; /* topics, as far as it has shown */
+    bool is_undecided;     /* has shown nothing yet, and may still be waited for */
+    bool has_commands_waiting; /* or may have: for room in its window */
     uint16_t last_packet_id;
 };
 
@@ -70,6 +76,9 @@ void upload_end(struct upload *upload, enum error error);
 /* Taken, and thrown away; what is a value of M_MQTT_IGNORED. */
 void upload_ignore(struct upload *upload, const char *what);
 
+/* It has used, or subscribed to, a topic of v1, or of v5. */
+void mqtt_device_speaks(struct mqtt_device *device, bool is_v1);
+
 /* mqtt_uplink.c */
 void mqtt_uplink_publish(struct mqtt_message *message, void *context);
 
@@ -88,6 +97,7 @@ struct mqtt_down {
     enum mqtt_topic_kind kind;
     struct str request_id; /* of topics that have one */
     struct str payload;
+    bool is_promised; /* there was room for it when it was begun: it goes in any case */
     /* Of QoS 1: it was acknowledged, or will not be any more. May be NULL. */
     void (*done)(bool is_acknowledged, void *arg);
     void *arg;

@@ -199,7 +199,7 @@ static bool names_the_device(const struct mqtt_device *device, const struct mqtt
 
 static void take(struct upload *upload, struct mqtt_device *device)
 {
-    *(upload->topic.kind == TOPIC_V1_DATA ? &device->uses_v1 : &device->uses_v5) = true;
+    mqtt_device_speaks(device, upload->topic.kind == TOPIC_V1_DATA);
     switch (upload->topic.kind) {
     case TOPIC_PROPERTIES:
         take_properties(upload);

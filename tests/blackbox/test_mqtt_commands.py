@@ -2,7 +2,9 @@
 
 import pytest
 
+from helpers import errors
 from helpers.cluster import at
+from helpers.errors import expect_refusal
 from helpers.models import package, upload
 from helpers.mqtt import ACCEPTED, PUBLISH, MqttDevice, connected
 from helpers.waiting import wait_until
@@ -237,3 +239,189 @@ def test_after_the_death_of_an_instance_commands_wait_and_go_by_another(cluster)
     answer(back, made["commandId"], result_code=0)
     wait_for_status(application, made, "SUCCESSFUL")
     assert at(application, one).command_now(made)["status"] == "SUCCESSFUL"
+
+
+# --- more of both: what waits for what, and what goes wrong
+
+
+def v5(device, platform=None):
+    """Connected, and subscribed to the commands of v5 with QoS 1."""
+    client = connected(device, platform)
+    client.subscribe(client.topic("commands/#"))
+    return client
+
+
+def v1_data(client, **answer):
+    client.publish(f"/huawei/v1/devices/{client.device.id}/data/json", {"msgType": "deviceRsp", **answer})
+
+
+def codes(requests):
+    return [r.json["result"]["resultCode"] for r in requests]
+
+
+def test_a_device_that_shows_nothing_is_taken_for_one_of_v5_after_a_moment(application, meter):
+    application.command(meter)
+    client = connected(meter)
+    assert client.wait_for_message().topic.startswith(client.topic("commands/"))
+
+
+def test_an_answer_may_come_before_the_acknowledgement(application, meter, receiver):
+    client = v5(meter)
+    command = application.command(meter, callbackUrl=receiver.url("/cmd"))
+    message = client.wait_for_message(acknowledge=False)
+    answer(client, command["commandId"])
+    client.acknowledge(message)
+    assert codes(receiver.wait_for(2, "/cmd")) == ["DELIVERED", "SUCCESSFUL"]
+
+
+def test_answers_to_nothing_are_taken_and_counted(platform, application, meter):
+    client = v5(meter)
+    command = application.command(meter)
+    client.wait_for_message()
+    answer(client, command["commandId"])
+    wait_for_status(application, command, "SUCCESSFUL")
+    ignored = platform.metric("mqtt_ignored_total", what="answer")
+    for command_id in (command["commandId"], "0" * 32, "nonsense", "x" * 300):
+        answer(client, command_id, result_code=1)
+    client.publish(client.topic(f"commands/response/request_id={command['commandId']}"), b"no JSON")
+    wait_until(lambda: platform.metric("mqtt_ignored_total", what="answer") >= ignored + 4, "the metric")
+    assert application.command_now(command)["status"] == "SUCCESSFUL"
+
+
+def test_nobody_answers_for_others(application, meter):
+    client = v5(meter)
+    command = application.command(meter)
+    client.wait_for_message()
+    other = v5(application.register_device(info=INFO))
+    answer(other, command["commandId"])
+    assert application.command_now(command)["status"] == "DELIVERED"
+
+
+def test_immediate_commands_overtake(application, meter):
+    client = v5(meter)
+    first = application.command(meter, paras={"position": 1})
+    message = client.wait_for_message(acknowledge=False)
+    application.command(meter, paras={"position": 2})
+    application.command(meter, paras={"position": 3}, expireTime=0)
+    assert client.wait_for_message(acknowledge=False).json["paras"] == {"position": 3}
+    client.acknowledge(message)
+    assert client.wait_for_message().json["paras"] == {"position": 2}
+    wait_for_status(application, first, "DELIVERED")
+
+
+def test_more_commands_than_the_window_come_all(start_platform):
+    platform = start_platform(device__mqtt_window="2")
+    application = platform.application()
+    meter = meter_of(application)
+    client = v5(meter)
+    for n in range(6):
+        application.command(meter, paras={"position": n}, expireTime=0)
+    messages = [client.wait_for_message(acknowledge=False) for _ in range(2)]
+    expect_nothing(client)
+    for _ in range(4):
+        client.acknowledge(messages.pop(0))
+        messages.append(client.wait_for_message(acknowledge=False))
+    assert messages[-1].json["paras"] == {"position": 5}
+
+
+def test_a_connection_that_ends_before_the_acknowledgement_times_out(start_platform):
+    platform = start_platform(command__ack_timeout="1s")
+    application = platform.application()
+    meter = meter_of(application)
+    client = v5(meter)
+    command = application.command(meter)
+    second = application.command(meter)
+    client.wait_for_message(acknowledge=False)
+    client.reset()
+    again = v5(meter)
+    # It is not sent again: it might be carried out twice. What stands behind it does not wait.
+    assert again.wait_for_message().topic.endswith(second["commandId"])
+    wait_for_status(application, command, "TIMEOUT")
+
+
+def test_a_device_that_has_gone_is_not_online(application, meter):
+    client = v5(meter)
+    client.disconnect()
+    wait_until(lambda: meter.query()["deviceInfo"]["status"] == "OFFLINE", "the device OFFLINE")
+    expect_refusal(application.try_command(meter, expireTime=0), errors.DEVICE_NOT_ONLINE)
+    assert application.command(meter)["status"] == "PENDING"
+
+
+def test_a_v1_device_gets_what_waited_when_it_subscribes(start_platform):
+    platform = start_platform(device__mqtt_decide_time="1m")
+    application = platform.application()
+    meter = meter_of(application)
+    command = application.command(meter)
+    client = connected(meter)  # in the way that both dialects have
+    expect_nothing(client)
+    client.publish(f"/huawei/v1/devices/{meter.id}/data/json", {"msgType": "deviceReq", "hasMore": 0, "data": [
+        {"serviceId": "Flow", "serviceData": {"litres": 1}}]})
+    expect_nothing(client)
+    assert application.command_now(command)["status"] == "PENDING"
+    client.subscribe(f"/huawei/v1/devices/{meter.id}/command/json")
+    assert client.wait_for_message().json["msgType"] == "cloudReq"
+    wait_for_status(application, command, "DELIVERED")
+
+
+def test_a_v5_device_that_shows_it_is_not_waited_for(start_platform):
+    platform = start_platform(device__mqtt_decide_time="1m")
+    application = platform.application()
+    meter = meter_of(application)
+    made = application.command(meter)
+    client = connected(meter)
+    expect_nothing(client)
+    client.report({"litres": 1}, service="Flow")
+    assert next_command(client)[0] == made["commandId"]
+
+
+@pytest.mark.parametrize("wrong", [{"mid": 2}, {}, {"mid": 1, "deviceId": "no id?"},
+                                   {"mid": 1, "deviceId": "other"}], ids=str)
+def test_wrong_numbers_answer_nothing(application, meter, old_client, wrong):
+    old_client.subscribe(v1_topic(meter, "command"))
+    command = application.command(meter)
+    assert old_client.wait_for_message().json["mid"] == 1
+    v1_data(old_client, errcode=0, **wrong)
+    assert application.command_now(command)["status"] in ("SENT", "DELIVERED")
+    v1_data(old_client, errcode=0, mid=1)
+    wait_for_status(application, command, "SUCCESSFUL")
+
+
+def test_nobody_answers_for_others_in_v1(application, meter, old_client):
+    old_client.subscribe(v1_topic(meter, "command"))
+    command = application.command(meter)
+    old_client.wait_for_message()
+    other = connected(application.register_device(info=INFO))
+    v1_data(other, errcode=0, mid=1, deviceId=meter.id)
+    assert application.command_now(command)["status"] in ("SENT", "DELIVERED")
+
+
+def test_calls_are_confirmed_and_answered(application, meter, receiver):
+    application.subscribe("messageConfirm", receiver.url("/confirm"))
+    application.subscribe("commandRsp", receiver.url("/rsp"))
+    expect_refusal(application.try_call(meter), errors.DEVICE_NOT_ONLINE)
+    client = v5(meter)
+    assert application.try_call(meter, body={"position": 5}, requestId="r 1").json["status"] == "sent"
+    message = client.wait_for_message()
+    assert message.json["paras"] == {"position": 5}
+    assert receiver.wait_for_one("/confirm").json["header"]["requestId"] == "r 1"
+    answer(client, message.topic.partition("request_id=")[2], paras={"result": 1})
+    told = receiver.wait_for_one("/rsp").json
+    assert (told["header"]["requestId"], told["header"]["method"], told["body"]) == (
+        "r 1", "CMD_RSP", {"result": 1})
+
+
+def test_what_the_dead_instance_did_not_take_waits_again(cluster):
+    """Ordered while nobody knows yet that the connection is gone."""
+    instances = cluster(command__take_timeout="300ms", partition__lease="3s")
+    one, other = instances.members
+    application = one.application()
+    meter = meter_of(application)
+    lost = v5(meter, platform=other)
+    instances.kill(other)
+    command = application.command(meter)
+    assert command["status"] == "SENT"
+    immediate = application.command(meter, expireTime=0)
+    wait_for_status(application, command, "PENDING")
+    wait_for_status(application, immediate, "FAILED")
+    assert v5(meter, platform=one).wait_for_message().topic.endswith(command["commandId"])
+    lost.close()

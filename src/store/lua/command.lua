@@ -5,7 +5,7 @@
 -- ARGV  1 step   2 device id   3 now (ms)   4.. what the step needs:
 --   create     4 id   5 application   6 flags   7 end of its cache time   8 most retransmissions
 --              9 what is ordered (JSON)   10 beginning of its events   11 most that may be pending
---              12 most that are kept   13 how long (ms)   14 "" or "@" and the session of the gateway
+--              12 most that are kept   13 how long (ms)   14 the gateway's session, or ""
 --              15 how long it may wait to be taken (ms)   16 to be acknowledged (ms)
 --              -> { "OK", status, ids that were forgotten ... } | { "GONE" | "FULL" | "OFFLINE" }
 --   take       4 session   5 how long to be acknowledged (ms)   6 first pause of retransmissions, or 0
@@ -13,14 +13,15 @@
 --              -> { id, mid, flags, times, what is ordered } | {}: none, or not now | { "GONE" }
 --   delivered  4 id   5 how long the answer may take (ms)     -> { "OK" | "LATE" | "NONE" }
 --   answered   4 id, or "" and   5 mid   6 SUCCESSFUL | FAILED   7 the answer (JSON) or ""
---              8 more for its event                           -> the same
+--              8 more for its event   9 who says so: the device, or its gateway
+--              -> the same
 --   failed     4 id: it could not be sent                     -> the same
 --   cancel     4 id   5 application                           -> the same
 --   cancel_all 4 application    -> { "OK", ids of those that were pending ... } | { "GONE" }
 --   due        4 how long to be acknowledged (ms)   5 first pause of retransmissions, or 0
 --              6 most that are kept   7 how long (ms)   8 how long one may wait to be taken (ms)
 --              9 fence of who runs the timers, or ""
---              -> { "OK", "1": some wait to be taken, gateway, statuses of those that ended ... } |
+--              -> { "OK", "1": some wait to be taken, who connects for it, statuses of those that ended ... } |
 --              { "GONE" }, also when the lease is lost
 -- -> a list, as said of each step
 -- Safe to repeat: a command is made once, each step starts from the status that it ends, and what
@@ -140,7 +141,7 @@ function steps.create()
   local c = load(ARGV[4])
   if c then return { 'OK', c.status } end
   if d[1] ~= ARGV[5] then return { 'GONE' } end
-  local session = ARGV[14] == '' and (d[3] or '') or string.sub(ARGV[14], 2)
+  local session = d[3] and d[3] ~= '' and d[3] or ARGV[14]
   c = { id = ARGV[4], created = ARGV[3], issued = '0', delivered = '0', executed = '0', times = '0',
         flags = ARGV[6], expires = ARGV[7], retransmit = ARGV[8], mid = '0' }
   local score = math.max(now, (redis.call('HGET', KEYS[2], '@order') or 0) + 1)
@@ -167,9 +168,9 @@ function steps.create()
   save(c)
   if not is_sleeping then redis.call('ZADD', KEYS[4], whole(score), c.id) end
   local forgotten = { 'OK', c.status }
+  redis.call('HSET', KEYS[6], c.id, device)
   if not is(c, 'k') then
     redis.call('ZADD', KEYS[3], whole(is(c, 'i') and score or score - CACHED), c.id)
-    redis.call('HSET', KEYS[6], c.id, device)
   end
   trim(tonumber(ARGV[12]), tonumber(ARGV[13]), forgotten)
   rearm(tonumber(ARGV[13]))
@@ -211,7 +212,7 @@ end
 
 function steps.take()
   local session = ARGV[4]
-  if d[2] ~= ARGV[7] or (d[2] == device and d[3] ~= session) then return {} end
+  if ARGV[7] == device and d[3] ~= session or ARGV[7] ~= device and ARGV[7] ~= d[2] then return {} end
   for _ = 1, 100 do
     local head = redis.call('ZRANGE', KEYS[4], 0, 0)[1]
     if not head then return {} end
@@ -260,7 +261,7 @@ end
 function steps.answered()
   local id = ARGV[4] ~= '' and ARGV[4] or redis.call('HGET', KEYS[2], '@m' .. ARGV[5])
   local c = id and load(id)
-  if not c then return { 'NONE' } end
+  if not c or ARGV[9] ~= device and ARGV[9] ~= d[2] then return { 'NONE' } end
   if (c.status ~= 'SENT' and c.status ~= 'DELIVERED') or not was_sent(c) then return { 'LATE' } end
   if c.status == 'SENT' then
     c.status, c.delivered = 'DELIVERED', ARGV[3]
@@ -330,7 +331,7 @@ end
 
 function steps.due()
   if ARGV[9] ~= '' and (redis.call('GET', KEYS[9]) or '') ~= ARGV[9] then return { 'GONE' } end
-  local answer = { 'OK', '', d[2] }
+  local answer = { 'OK', '', d[3] and d[3] ~= '' and device or d[2] }
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', whole(now), 'LIMIT', 0, 100)) do
     local c = load(id)
     if c then
@@ -349,11 +350,16 @@ end
 -- The device was deleted: so are its commands, some at a time.
 if not d[1] then
   local ids = redis.call('ZRANGE', KEYS[3], 0, 499)
+  local open = redis.call('ZRANGE', KEYS[5], 0, 499) -- calls too
   if #ids > 0 then
     redis.call('HDEL', KEYS[6], unpack(ids))
     redis.call('ZREM', KEYS[3], unpack(ids))
   end
-  if #ids == 500 then
+  if #open > 0 then
+    redis.call('HDEL', KEYS[6], unpack(open))
+    redis.call('ZREM', KEYS[5], unpack(open))
+  end
+  if #ids == 500 or #open == 500 then
     redis.call('ZADD', KEYS[8], ARGV[3], timer)
   else
     redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5])

@@ -54,7 +54,7 @@ class Link:
         members = f',"answered":true,"code":{code}{members}'
         assert self._step("answered", command_id, "", "FAILED" if code else "SUCCESSFUL",
                           "" if body is None else json.dumps(body, separators=(",", ":")),
-                          members) == [b"OK"]
+                          members, self.device.id) == [b"OK"]
 
     def carry_out(self, body=None, code=0):
         """Takes the next one, acknowledges and answers it; its id."""

@@ -28,6 +28,7 @@ DEFAULTS = {
     "device__listen_http": "127.0.0.1:0",
     "device__listen_mqtt": "127.0.0.1:0",
     "device__report_limit": "0",
+    "device__mqtt_decide_time": "100ms",
     "device__mqtt_keep_alive_min": "1",
     "device__mqtt_messages": "0",
     "device__login_limit": "0",

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "core/command_task.h"
+#include "core/session.h"
 #include "net/netpolicy.h"
 #include "store/embedded.h"
 #include "store/scripts.h"
@@ -233,8 +234,10 @@ static enum error answered_as(const struct command_answer *answer)
 
 static enum error answered(struct str id, int64_t code, const char *body)
 {
+    const struct json *json = body ? json_parse(arena, str_of(body), NULL) : NULL;
+
     return answered_as(
-        &(struct command_answer){.command_id = id, .code = code, .body = str_of(body)});
+        &(struct command_answer){.command_id = id, .code = code, .body = json});
 }
 
 static enum error canceled(struct str id)
@@ -352,6 +355,8 @@ static int end_all(void **state)
     return removed;
 }
 
+static const struct session_transport transport; /* nobody connects here */
+
 static int start(void **state)
 {
     (void)state;
@@ -375,6 +380,7 @@ static int start(void **state)
     };
     core = core_new(base, redis, &settings, policy);
     core->partition_count = 1;
+    sessions_new(core, "me", NULL, &transport);
     arena = arena_new();
     ask("HSET {p0}:d:d1 app a gateway d1 created 1699999999000");
     ask("SET {p0}:own me:1");
@@ -384,7 +390,7 @@ static int start(void **state)
 static int end(void **state)
 {
     (void)state;
-    command_set_listener(NULL, NULL);
+    sessions_free(core);
     core_free(core);
     arena_free(arena);
     clock_use_system();
@@ -396,6 +402,17 @@ static void connected(const char *session)
     redisReply *reply = redisCommand(admin, "HSET {p0}:d:d1 session %s", session);
 
     freeReplyObject(reply);
+}
+
+static struct str called(void)
+{
+    struct command_order wanted = an_order(0);
+
+    wanted.is_call = true;
+    wanted.request_id = STR("r 1");
+    wanted.from = STR("/users/me");
+    assert_int_equal(order(&wanted), ERR_OK);
+    return got.command.id;
 }
 
 /* -- cached commands -------------------------------------------------------------------------- */
@@ -935,7 +952,9 @@ static void commands_are_forgotten_after_their_time_by_the_timer(void **state)
 static void the_commands_of_a_deleted_device_go(void **state)
 {
     (void)state;
-    ordered(600, "PENDING");
+    connected("i:1");
+    ordered(600, "SENT");
+    called();
     ask("DEL {p0}:d:d1");
     pass(600 * SECOND);
     assert_string_equal(
@@ -982,14 +1001,10 @@ static void a_device_that_was_never_seen_is_as_old_as_its_registration(void **st
 
 /* -- a gateway's devices ---------------------------------------------------------------------- */
 
-static char told_holder[64], told_device[64];
-
-static void on_waits(struct core *its_core, struct str holder_id, struct str device_id, void *arg)
+/* The node of a session "i:9" is told of the device by its holder. */
+static void assert_told(const char *word)
 {
-    (void)its_core;
-    (void)arg;
-    snprintf(told_holder, sizeof(told_holder), "%.*s", STR_ARG(holder_id));
-    snprintf(told_device, sizeof(told_device), "%.*s", STR_ARG(device_id));
+    assert_string_equal(ask("LPOP {g}:node:i"), word);
 }
 
 static void a_child_is_reached_by_its_gateway(void **state)
@@ -997,12 +1012,10 @@ static void a_child_is_reached_by_its_gateway(void **state)
     struct str id;
 
     (void)state;
-    command_set_listener(on_waits, NULL);
     ask("HSET {p0}:d:d1 gateway g1");
     ask("HSET {p0}:d:g1 app a gateway g1 session i:9");
     id = ordered(0, "SENT");
-    assert_string_equal(told_holder, "g1");
-    assert_string_equal(told_device, "d1");
+    assert_told("down g1 d1");
     assert_null(taken_of("d1", "d1", "i:9").p);
     assert_null(taken_of("d1", "g2", "i:9").p); /* no gateway of it any more */
     assert_true(str_eq(taken_of("d1", "g1", "i:9"), id));
@@ -1020,31 +1033,64 @@ static void a_childs_gateway_must_be_online_for_what_is_immediate(void **state)
     assert_int_equal(order(&wanted), ERR_GATEWAY_NOT_ONLINE);
 }
 
+static void a_child_that_connects_by_itself_is_its_own_holder(void **state)
+{
+    struct str id;
+
+    (void)state;
+    ask("HSET {p0}:d:d1 gateway g1");
+    ask("HSET {p0}:d:g1 app a gateway g1 session i:9");
+    connected("i:1");
+    id = ordered(0, "SENT");
+    assert_told("down d1 d1");
+    assert_taken(id);
+}
+
+static void a_gateway_answers_for_its_children(void **state)
+{
+    struct str first, second;
+
+    (void)state;
+    ask("HSET {p0}:d:d1 gateway g1");
+    ask("HSET {p0}:d:g1 app a gateway g1 session i:9");
+    first = ordered(0, "SENT");
+    second = ordered(0, "SENT");
+    assert_true(str_eq(taken_of("d1", "g1", "i:9"), first));
+    assert_true(str_eq(taken_of("d1", "g1", "i:9"), second));
+    begin();
+    command_answered(core, STR("g2"), &(struct command_answer){.command_id = first}, on_done, NULL);
+    wait_for_it();
+    assert_int_equal(got.error, ERR_COMMAND_NOT_FOUND);
+    begin();
+    command_answered(core, STR("g1"), &(struct command_answer){.command_id = first}, on_done, NULL);
+    wait_for_it();
+    assert_int_equal(got.error, ERR_OK);
+    assert_status(first, "SUCCESSFUL");
+    begin();
+    command_answered(core, STR("g1"), &(struct command_answer){.device_id = D1, .mid = 2, .code = 1},
+                     on_done, NULL);
+    wait_for_it();
+    assert_int_equal(got.error, ERR_OK);
+    assert_status(second, "FAILED");
+    begin();
+    command_answered(core, STR("g1"), &(struct command_answer){.command_id = STR("nonsense")},
+                     on_done, NULL);
+    wait_for_it();
+    assert_int_equal(got.error, ERR_COMMAND_NOT_FOUND);
+}
+
 static void after_a_timeout_the_next_one_is_told_of(void **state)
 {
     (void)state;
-    command_set_listener(on_waits, NULL);
     connected("i:1");
     assert_taken(ordered(600, "SENT"));
     ordered(600, "PENDING");
-    told_holder[0] = told_device[0] = '\0';
+    ask("DEL {g}:node:i");
     pass(60 * SECOND);
-    assert_string_equal(told_holder, "d1");
-    assert_string_equal(told_device, "d1");
+    assert_told("down d1 d1");
 }
 
 /* -- calls ------------------------------------------------------------------------------------ */
-
-static struct str called(void)
-{
-    struct command_order wanted = an_order(0);
-
-    wanted.is_call = true;
-    wanted.request_id = STR("r 1");
-    wanted.from = STR("/users/me");
-    assert_int_equal(order(&wanted), ERR_OK);
-    return got.command.id;
-}
 
 static void nothing_is_kept_of_a_call(void **state)
 {
@@ -1053,12 +1099,13 @@ static void nothing_is_kept_of_a_call(void **state)
     (void)state;
     connected("i:1");
     id = called();
-    assert_string_equal(ask("EXISTS {aa}:cmds {p0}:cmds {p0}:cmdo:d1"), "0");
+    assert_string_equal(ask("EXISTS {aa}:cmds {p0}:cmdo:d1"), "0");
     assert_taken(id);
     assert_int_equal(delivered(id), ERR_OK);
     assert_string_equal(ask("HEXISTS {p0}:cmd:d1 @m1"), "0");
     assert_string_equal(ask("ZCARD {p0}:cmdt:d1"), "0");
     assert_string_equal(ask("HLEN {p0}:cmd:d1"), "2"); /* @mid, @order */
+    assert_string_equal(ask("EXISTS {p0}:cmds"), "0");
 }
 
 static void events_say_what_notifications_need(void **state)
@@ -1079,7 +1126,7 @@ static void events_say_what_notifications_need(void **state)
     id = ordered(600, "SENT");
     assert_taken(id);
     answered_as(&(struct command_answer){
-        .command_id = id, .code = 4, .response_name = STR("R"), .body = STR("{\"a\":1}")});
+        .command_id = id, .code = 4, .response_name = STR("R"), .body = json_parse(arena, STR("{\"a\": 1}"), NULL)});
     snprintf(expected, sizeof(expected),
              "{\"id\":\"%.*s\",\"service\":\"Valve\",\"serviceType\":\"Valve\",\"method\":\"SET\","
              "\"to\":\"/users/a\",\"status\":\"FAILED\",\"detail\":{\"a\":1},\"answered\":true,"
@@ -1142,6 +1189,8 @@ int main(void)
         TEST(a_device_that_was_never_seen_is_as_old_as_its_registration),
         TEST(a_child_is_reached_by_its_gateway),
         TEST(a_childs_gateway_must_be_online_for_what_is_immediate),
+        TEST(a_child_that_connects_by_itself_is_its_own_holder),
+        TEST(a_gateway_answers_for_its_children),
         TEST(after_a_timeout_the_next_one_is_told_of),
         TEST(nothing_is_kept_of_a_call),
         TEST(events_say_what_notifications_need),

@@ -2269,9 +2269,9 @@ static void each_step_of_a_command_is_made_once(void **state)
     ANSWER("OK", command, COMMAND_KEYS, ARGS("delivered", "dev1", "2000", "c1", "30000"));
     SECOND_ANSWER("LATE", command, COMMAND_KEYS, ARGS("delivered", "dev1", "2000", "c1", "30000"));
     ANSWER("OK", command, COMMAND_KEYS,
-           ARGS("answered", "dev1", "3000", "", "1", "SUCCESSFUL", "{}", ""));
+           ARGS("answered", "dev1", "3000", "", "1", "SUCCESSFUL", "{}", "", "dev1"));
     SECOND_ANSWER("NONE", command, COMMAND_KEYS,
-                  ARGS("answered", "dev1", "3000", "", "1", "SUCCESSFUL", "{}", ""));
+                  ARGS("answered", "dev1", "3000", "", "1", "SUCCESSFUL", "{}", "", "dev1"));
     SECOND_ANSWER("LATE", command, COMMAND_KEYS, ARGS("failed", "dev1", "3000", "c1"));
     SECOND_ANSWER("LATE", command, COMMAND_KEYS, ARGS("cancel", "dev1", "3000", "c1", "app1"));
     assert_state("{p7}:cmd:dev1 @mid=1 @order=1000 c1/e=\"id\":\"c1\" c1/r={} "
