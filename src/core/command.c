@@ -11,7 +11,8 @@
 #include "store/scripts_gen.h"
 #include <stdlib.h>
 
-#define STEP_ARGS_MAX 16
+#define STEP_ARGS_MAX     16
+#define RESPONSE_NAME_MAX 512 /* bytes; a longer one is left out */
 
 /* ---- the script ---- */
 
@@ -181,7 +182,7 @@ static struct str answer_members(struct arena *arena, const struct command_answe
     json_object(w);
     json_member_bool(w, "answered", true);
     json_member_i64(w, "code", answer->code);
-    if (answer->response_name.len)
+    if (answer->response_name.len && answer->response_name.len <= RESPONSE_NAME_MAX)
         json_member_str(w, "response", answer->response_name);
     json_object_end(w);
     text = json_writer_text(w);

@@ -128,7 +128,7 @@ struct command_answer {
     struct str command_id; /* STR_NONE: mid, and the device */
     uint16_t mid;
     int64_t code;          /* 0: success */
-    struct str response_name; /* STR_NONE: the device did not say */
+    struct str response_name; /* STR_NONE: the device did not say; left out when it is very long */
     const struct json *body;  /* NULL: none */
 };
 /* holder_id: who brings it, the device or its gateway. A body larger than command.max_bytes is left

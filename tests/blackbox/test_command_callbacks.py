@@ -5,7 +5,9 @@ import pytest
 
 from helpers.link import Link
 from helpers.models import METER_INFO, package, upload
+from helpers.signature import signature_of
 from helpers.waiting import wait_until
+from test_signing import renew
 
 INFO = {**METER_INFO, "protocolType": "MQTT"}
 
@@ -203,6 +205,13 @@ def test_parked_notifications_follow_their_subscription_and_leave_commands_behin
                             if "commandId" in r.json and codes([r]) == ["SUCCESSFUL"]}) == 5,
                "all commands' end")
     wait_until(lambda: platform.metric("parked_events") == 0, "the park to be empty")
+
+
+def test_callbacks_of_commands_are_signed(platform, application, meter, receiver):
+    key = renew(platform, application)
+    application.try_cancel(order(application, meter, receiver))
+    request = receiver.wait_for_one("/cmd")
+    assert request.headers["X-Notify-Signature"] == signature_of(key, request)
 
 
 def test_a_new_subscription_does_not_disturb_commands_under_way(application, meter, receiver):

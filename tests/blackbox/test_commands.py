@@ -511,6 +511,7 @@ def test_calls_need_a_connected_device(application, meter):
 
 def test_calls_are_checked_against_the_model(application, meter, link):
     expect_refusal(application.try_call(meter, service="Pump"), errors.CALL_SERVICE_UNKNOWN)
+    expect_refusal(application.try_call(meter, service="P" * 65), errors.CALL_SERVICE_UNKNOWN)
     expect_refusal(application.try_call(meter, method="OTHER"), errors.COMMAND_NAME)
     expect_refusal(application.try_call(meter, method=""), errors.COMMAND_NAME)
     expect_refusal(application.try_call(meter, method=None), errors.COMMAND_NAME)

@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "core/command.h"
 
+#define SERVICE_ID_MAX 64
+
 struct call_body {
     const struct json *header, *paras;
 };
@@ -93,6 +95,8 @@ static enum error read_order(struct call *call, const struct call_body *body,
         return ERR_DEVICE_PARAMETER;
     if (!header.method.len)
         return ERR_COMMAND_NAME;
+    if (str_characters(call_path_param(call, "serviceId")) > SERVICE_ID_MAX)
+        return ERR_CALL_SERVICE;
     *order = (struct command_order){
         .app_id = v1_app_id(call),
         .device_id = call_path_param(call, "deviceId"),

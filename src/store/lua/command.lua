@@ -116,7 +116,9 @@ end
 -- Forgets the oldest of those that are over.
 local function trim(most, keep_ms, forgotten)
   local count = redis.call('ZCARD', KEYS[3])
-  local oldest = redis.call('ZRANGE', KEYS[3], 0, 99, 'WITHSCORES')
+  local oldest = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+  if count <= most and (not oldest[2] or oldest[2] + keep_ms > now) then return end
+  oldest = redis.call('ZRANGE', KEYS[3], 0, 99, 'WITHSCORES')
   for i = 1, #oldest, 2 do
     if count <= most and oldest[i + 1] + keep_ms > now then return end
     if not redis.call('ZSCORE', KEYS[5], oldest[i]) then
