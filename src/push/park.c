@@ -162,8 +162,15 @@ static void schedule(struct parker *parker, int64_t pause_ms)
         event_add(parker->timer, &pause);
 }
 
+bool park_is_behind(const struct park *park)
+{
+    return park->lowest[0] && strcmp(park->lowest, park->position) <= 0;
+}
+
 static void put(struct park *park, struct parking *parking)
 {
+    if (!park->lowest[0] || strcmp(parking->name, park->lowest) < 0)
+        memcpy(park->lowest, parking->name, sizeof(park->lowest));
     TAILQ_INSERT_TAIL(&park->writes, parking, link);
     park->write_count++;
     park->writes_seen++;
@@ -411,7 +418,7 @@ bool park_may_cancel_writes(const struct park *park)
     const struct target *target = park->target;
 
     /* What was read may wait for the application's subscriptions: this must not overtake it. */
-    return park->batches == 0 && push_app_is_ready(target->app) &&
+    return park->batches == 0 && push_app_is_ready(target->app) && !park_is_behind(park) &&
            !target_holds_back(target) &&
            (target->breaker.state != BREAKER_DRAIN || target->unread_parks == 1) &&
            target->delivery_count + park->write_count < target_unpark_limit(target);

@@ -40,6 +40,7 @@ struct park {
     bool is_reading;
     unsigned writes_seen, writes_sent, resets; /* what makes a read incomplete, or stale */
     char position[PARK_NAME_SIZE];    /* name of the last entry read; "" = before the first */
+    char lowest[PARK_NAME_SIZE]; /* name of a write that a read sent before it cannot have; "" = none */
     TAILQ_ENTRY(park) in_due;
     TAILQ_ENTRY(park) in_partition;
 };
@@ -51,6 +52,8 @@ bool park_write_name(char out[PARK_NAME_SIZE], struct str origin_id, unsigned pa
 bool park_read_entry(struct str entry, struct entry_facts *facts,
                      char origin_id[EVENT_ID_SIZE]);
 void park_set_unread(struct park *park, bool has_unread);
+/* Something was parked whose place is before what has been read. */
+bool park_is_behind(const struct park *park);
 void park_write_now(struct park *park); /* while Redis is connected */
 /* All that is in Redis is in memory: what was not written yet need not be, if there is room for it. */
 bool park_may_cancel_writes(const struct park *park);

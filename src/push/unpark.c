@@ -97,8 +97,11 @@ static bool take_entry(struct park_read *read, struct str entry, size_t *taken)
     if (!park_read_entry(entry, &facts, origin_id)) /* all of it is its name then */
         facts = (struct entry_facts){
             .id = entry, .origin_id = STR(""), .text = STR(""), .bytes = entry.len};
-    if (stream_has(&park->stream, facts.id))
+    if (stream_has(&park->stream, facts.id)) {
+        if (facts.id.len < PARK_NAME_SIZE)
+            move_to(park, facts.id, park->oldest_ms);
         return true;
+    }
     event = stream_remember(&park->stream, &facts);
     if (!event)
         return true; /* it is being deleted */
@@ -197,6 +200,12 @@ static void send_read(struct park_read *read)
 
     read->resets = park->resets;
     read->writes_sent = park->writes_sent;
+    /* Most often what is parked is younger than all that was read; else it begins anew. What is in
+     * memory is known by its name. */
+    if (park_is_behind(park))
+        park->position[0] = '\0';
+    if (TAILQ_EMPTY(&park->writes))
+        park->lowest[0] = '\0'; /* all were sent before this */
     if (park->position[0]) /* '!' follows the blank behind a name */
         snprintf(from, sizeof(from), "[%s!", park->position);
     redis_command(park->target->push->core->redis, 7,

@@ -455,13 +455,13 @@ def test_what_cannot_be_read_in_a_park_is_counted_and_deleted(start_redis, quick
     make_invalid(platform, application, receiver, device)
     client = redis.client()
     park, = client("KEYS", "*:park:*")
-    client("ZADD", park, 0, "junk", 0, "000-1.0 x", 0, "zz")
+    client("ZADD", park, 0, "junk", 0, "000-1.0 x", 0, "zz", 0, "0" * 300)
     device.report({"n": 1})
-    platform.wait_for_metric("parked_events", 5)
+    platform.wait_for_metric("parked_events", 6)
     receiver.answers(then=200)
     probe(platform, receiver)
     assert values(receiver.wait_for(12))[10:] == [0, 1]
-    platform.wait_for_metric("dropped_total", 3, reason="unreadable")
+    platform.wait_for_metric("dropped_total", 4, reason="unreadable")
     wait_until(lambda: client("KEYS", "*:park*") == [], "an empty park")
     client.close()
 
@@ -871,6 +871,36 @@ def test_parked_deliveries_move_with_their_partitions(two, receiver):
         assert values(of(device, arrived)) == [0, 1, 2, 3, 4]
     wait_until(lambda: parked((first, second)) == 0, "the last acknowledgement")
     assert len(receiver.requests()) == 100
+
+
+def test_what_is_parked_late_takes_its_place_before_what_was_read(start_redis, quick, receiver):
+    """As a new owner does with what it finds in the stream: it may be older than what is parked."""
+    redis = start_redis()
+    platform = quick(redis=redis, push__queue_events="1", push__max_connections="1")
+    application = platform.application()
+    subscribe(application, receiver)
+    one = application.register_device()
+    gate = receiver.holds()
+    for n in range(300):
+        one.report({"n": n})
+    platform.wait_for_metric("parked_events", 298)
+    client = redis.client()
+    park, = client("KEYS", "*:park:*")
+    partition = park.decode().split(":")[0]
+    early = client("ZRANGE", park, 0, 0)[0]
+    before = int(early.split(b"-")[0]) - 100_000
+    # A place in the order of storing that lies before all of them, as of a device that was not begun.
+    event = early.split(b" ", 4)[4]
+    client("XADD", f"{partition}:q", "*", "e", event.replace(b'"n":1}', b'"n":"late"}'), "only",
+           f"{before}-0 0 {early.split(b' ')[1].decode()}")
+    platform.wait_for_metric("parked_events", 299)
+    receiver.answers(then=200)
+    gate.open()
+    arrived = values(receiver.wait_for(301))
+    assert sorted(arrived, key=str) == sorted([*range(300), "late"], key=str)
+    assert [n for n in arrived if n != "late"] == list(range(300))
+    wait_until_nothing_is_left(platform)
+    client.close()
 
 
 def test_redis_restarts_while_something_is_parked(start_redis, start_platform, receiver):
