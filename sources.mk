@@ -371,6 +371,8 @@ ctl_sources = \
     src/ctl/device.c \
     src/ctl/device.h \
     src/ctl/device_import.c \
+    src/ctl/file.c \
+    src/ctl/file.h \
     src/ctl/group.c \
     src/ctl/model.c \
     src/ctl/progress.c \

@@ -80,6 +80,42 @@ enum ctl_exit ctl_find_app(struct ctl *ctl, const char *id_or_name, const struct
     return result;
 }
 
+static enum ctl_exit add_all(struct ctl *ctl, const struct ctl_list *list, struct table *table,
+                             size_t *count)
+{
+    const struct json *apps;
+    enum ctl_exit result;
+
+    if (ctl->options[CTL_APP]) {
+        result = ctl_find_app(ctl, ctl->options[CTL_APP], &apps);
+        return result == CTL_DONE ? list->add(ctl, apps, table, count) : result;
+    }
+    result = ctl_list_apps(ctl, &apps);
+    JSON_FOREACH (app, result == CTL_DONE ? apps : NULL) {
+        result = list->add(ctl, app, table, count);
+        if (result != CTL_DONE)
+            break;
+    }
+    return result;
+}
+
+enum ctl_exit ctl_list_of_apps(struct ctl *ctl, const struct ctl_list *list)
+{
+    struct table *table = table_new(list->columns, list->headings, list->is_right);
+    size_t count = 0;
+    enum ctl_exit result = add_all(ctl, list, table, &count);
+    bool prints = result == CTL_DONE && !ctl->wants_json && !ctl->is_quiet;
+
+    if (prints && count) {
+        table_print_take(table, 0);
+        return result;
+    }
+    table_free(table);
+    if (prints)
+        puts(list->none);
+    return result;
+}
+
 static void print_secret(struct ctl *ctl, const struct json *answer)
 {
     struct str id = json_get_str(answer, "appId"), secret = json_get_str(answer, "secret");

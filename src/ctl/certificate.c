@@ -3,9 +3,9 @@
 #include "base/crypto.h"
 #include "ctl/app.h"
 #include "ctl/client.h"
+#include "ctl/file.h"
 #include "ctl/show.h"
 #include "ctl/table.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,69 +241,20 @@ static enum ctl_exit list_of_app(struct ctl *ctl, const struct json *app, struct
     return CTL_DONE;
 }
 
-static enum ctl_exit list_all(struct ctl *ctl, struct table *table, size_t *count)
-{
-    const struct json *apps;
-    enum ctl_exit result;
-
-    if (ctl->options[CTL_APP]) {
-        result = ctl_find_app(ctl, ctl->options[CTL_APP], &apps);
-        return result == CTL_DONE ? list_of_app(ctl, apps, table, count) : result;
-    }
-    result = ctl_list_apps(ctl, &apps);
-    JSON_FOREACH (app, result == CTL_DONE ? apps : NULL) {
-        result = list_of_app(ctl, app, table, count);
-        if (result != CTL_DONE)
-            break;
-    }
-    return result;
-}
-
 static enum ctl_exit list(struct ctl *ctl, char **arguments)
 {
     static const char *const headings[] = {"APPLICATION", "HOST",    "CERTS", "EXPIRES (UTC)",
                                            "DAYS LEFT",   "USED BY", "RULES", "WARNINGS"};
     static const bool is_right[] = {false, false, true, false, true, true, false, false};
-    struct table *table = table_new(8, headings, is_right);
-    size_t count = 0;
-    enum ctl_exit result = list_all(ctl, table, &count);
-    bool prints = result == CTL_DONE && !ctl->wants_json && !ctl->is_quiet;
 
     (void)arguments;
-    if (prints && count) {
-        table_print_take(table, 0);
-        return result;
-    }
-    table_free(table);
-    if (prints)
-        puts("There are no certificate entries: iotpushctl cert add makes one.");
-    return result;
+    return ctl_list_of_apps(
+        ctl,
+        &(struct ctl_list){headings, is_right, 8, list_of_app,
+                           "There are no certificate entries: iotpushctl cert add makes one."});
 }
 
 /* ---- changing ---- */
-
-/* false: it has been said why not. */
-static bool read_file(const char *path, struct buf *content)
-{
-    FILE *file = fopen(path, "rbe");
-    char part[4096];
-    size_t got;
-
-    if (!file) {
-        ctl_complain("--ca %s: %s", path, strerror(errno));
-        return false;
-    }
-    while (content->len <= FILE_MAX && (got = fread(part, 1, sizeof(part), file)) > 0)
-        buf_add(content, part, got);
-    if (ferror(file) || content->len > FILE_MAX)
-        ctl_complain("--ca %s: %s", path,
-                     ferror(file) ? "cannot be read" : "is larger than any CA file");
-    else if (content->len == 0)
-        ctl_complain("--ca %s: is empty", path);
-    got = !ferror(file) && content->len > 0 && content->len <= FILE_MAX;
-    fclose(file);
-    return got;
-}
 
 static const char *upload_body(struct ctl *ctl, const struct buf *file)
 {
@@ -356,7 +307,7 @@ static enum ctl_exit add(struct ctl *ctl, char **arguments)
         ctl_complain("--cn is not UTF-8");
         return CTL_USAGE;
     }
-    if (!read_file(ctl->options[CTL_CA], &file)) {
+    if (!ctl_read_file("--ca ", ctl->options[CTL_CA], FILE_MAX, "CA file", &file)) {
         buf_clear(&file);
         return CTL_USAGE;
     }

@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "ctl/app.h"
 #include "ctl/client.h"
+#include "ctl/file.h"
 #include "ctl/show.h"
 #include "ctl/table.h"
 #include <errno.h>
@@ -14,20 +15,11 @@
 static enum ctl_exit find_path(struct ctl *ctl, const char *product, const char *rest,
                                const char **path)
 {
-    const struct json *app;
-    enum ctl_exit result;
-
-    if (!ctl->options[CTL_APP]) {
-        ctl_complain("--app APP is needed: its id, or its name");
-        return CTL_USAGE;
-    }
-    result = ctl_find_app(ctl, ctl->options[CTL_APP], &app);
-    if (result == CTL_DONE)
-        *path = ctl_app_path(
-            ctl, json_get_str(app, "appId"),
-            arena_printf(ctl->arena, "/models%s%s%s", product ? "/" : "",
-                         product ? client_encode(ctl->client, ctl->arena, product) : "", rest));
-    return result;
+    return ctl_path_of_app(
+        ctl,
+        arena_printf(ctl->arena, "/models%s%s%s", product ? "/" : "",
+                     product ? client_encode(ctl->client, ctl->arena, product) : "", rest),
+        path);
 }
 
 static struct str number(const struct json *object, const char *key)
@@ -69,43 +61,16 @@ static enum ctl_exit list_of_app(struct ctl *ctl, const struct json *app, struct
     return result;
 }
 
-static enum ctl_exit list_all(struct ctl *ctl, struct table *table, size_t *count)
-{
-    const struct json *apps;
-    enum ctl_exit result;
-
-    if (ctl->options[CTL_APP]) {
-        result = ctl_find_app(ctl, ctl->options[CTL_APP], &apps);
-        return result == CTL_DONE ? list_of_app(ctl, apps, table, count) : result;
-    }
-    result = ctl_list_apps(ctl, &apps);
-    JSON_FOREACH (app, result == CTL_DONE ? apps : NULL) {
-        result = list_of_app(ctl, app, table, count);
-        if (result != CTL_DONE)
-            break;
-    }
-    return result;
-}
-
 static enum ctl_exit list(struct ctl *ctl, char **arguments)
 {
     static const char *const headings[] = {"APPLICATION", "PRODUCT",  "MANUFACTURER", "MODEL",
                                            "TYPE",        "PROTOCOL", "SERVICES",     "CHANGED (UTC)"};
     static const bool is_right[] = {false, false, false, false, false, false, true, false};
-    struct table *table = table_new(8, headings, is_right);
-    size_t count = 0;
-    enum ctl_exit result = list_all(ctl, table, &count);
-    bool prints = result == CTL_DONE && !ctl->wants_json && !ctl->is_quiet;
 
     (void)arguments;
-    if (prints && count) {
-        table_print_take(table, 0);
-        return result;
-    }
-    table_free(table);
-    if (prints)
-        puts("There are no product models: iotpushctl model add stores one.");
-    return result;
+    return ctl_list_of_apps(
+        ctl, &(struct ctl_list){headings, is_right, 8, list_of_app,
+                                "There are no product models: iotpushctl model add stores one."});
 }
 
 /* ---- showing ---- */
@@ -202,30 +167,6 @@ static enum ctl_exit show(struct ctl *ctl, char **arguments)
 
 /* ---- packages ---- */
 
-/* false: it has been said why not. */
-static bool read_package(const char *path, struct buf *content)
-{
-    FILE *file = fopen(path, "rbe");
-    char part[65536];
-    bool is_read;
-    size_t got;
-
-    if (!file) {
-        ctl_complain("%s: %s", path, strerror(errno));
-        return false;
-    }
-    while (content->len <= FILE_MAX && (got = fread(part, 1, sizeof(part), file)) > 0)
-        buf_add(content, part, got);
-    is_read = !ferror(file) && content->len > 0 && content->len <= FILE_MAX;
-    if (!is_read)
-        ctl_complain("%s: %s", path,
-                     ferror(file)     ? "cannot be read"
-                     : content->len ? "is larger than any package"
-                                    : "is empty");
-    fclose(file);
-    return is_read;
-}
-
 static void say_stored(struct ctl *ctl, const struct json *model)
 {
     const struct json *replaced = json_get(model, "replaced");
@@ -254,7 +195,8 @@ static enum ctl_exit add(struct ctl *ctl, char **arguments)
 
     if (result != CTL_DONE)
         return result;
-    if (!str_is_utf8(str_of(arguments[0])) || !read_package(arguments[0], &package)) {
+    if (!str_is_utf8(str_of(arguments[0])) ||
+        !ctl_read_file("", arguments[0], FILE_MAX, "package", &package)) {
         buf_clear(&package);
         return CTL_USAGE;
     }
