@@ -57,7 +57,10 @@ if most ~= '0' and #members > 0 and count > tonumber(most) then return { 'FULL' 
 if is_new then
   redis.call('HSET', KEYS[2], group, ARGV[3] .. ' ' .. most .. ' ' .. ARGV[5] .. ' ' .. ARGV[4])
   redis.call('HSET', KEYS[3], ARGV[3], group)
-  redis.call('ZADD', KEYS[4], ARGV[5], group)
+  -- Those made in one millisecond keep their order by thousandths of it.
+  local last = redis.call('ZRANGE', KEYS[4], -1, -1, 'WITHSCORES')[2]
+  local score = math.max(tonumber(ARGV[5]), last and last + 0.001 or 0)
+  redis.call('ZADD', KEYS[4], string.format('%.3f', score), group)
 end
 if #members > 0 then
   redis.call('ZADD', KEYS[5], unpack(members))
