@@ -321,7 +321,7 @@ static bool is_zombie(const struct creation *creation)
         return false;
     if (seen_ms == 0)
         seen_ms = creation->device->created_ms;
-    return clock_now_ms() - seen_ms > after_ms;
+    return clock_now_ms() - seen_ms > after_ms + device_seen_lag_ms(creation->core);
 }
 
 static void device_found(enum error error, const struct device *device, void *arg)

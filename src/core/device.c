@@ -281,6 +281,28 @@ void device_modify(struct core *core, struct arena *arena, struct str app_id, st
 
 /* ---- presence ---- */
 
+#define SEEN_LAG_MAX_MS 60000
+#define SEEN_LAG_PART 20
+
+int64_t device_seen_lag_ms(const struct core *core)
+{
+    const struct core_settings *settings = core->settings;
+    const int64_t silences_ms[] = {settings->abnormal_after_ms, settings->offline_after_ms,
+                                   settings->command_zombie_after_ms};
+    int64_t lag_ms = SEEN_LAG_MAX_MS;
+
+    for (size_t i = 0; i < sizeof(silences_ms) / sizeof(silences_ms[0]); i++)
+        if (silences_ms[i] > 0 && silences_ms[i] / SEEN_LAG_PART < lag_ms)
+            lag_ms = silences_ms[i] / SEEN_LAG_PART;
+    return lag_ms;
+}
+
+/* 0: it does not matter. */
+static int64_t with_lag_ms(const struct core *core, int64_t silence_ms)
+{
+    return silence_ms > 0 ? silence_ms + device_seen_lag_ms(core) : 0;
+}
+
 void device_seen(struct core *core, struct str device_id, device_done_cb cb, void *arg)
 {
     const struct core_settings *settings = core->settings;
@@ -323,8 +345,9 @@ void device_presence_due(struct core *core, struct str device_id, struct str fen
                          key_timers(&timers, partition), key_index_marks(&marks, partition),
                          key_lease(&lease, partition)};
     struct str args[] = {id, decimal_str(&now, clock_now_ms()),
-                         decimal_str(&abnormal, core->settings->abnormal_after_ms),
-                         decimal_str(&offline, core->settings->offline_after_ms), fence};
+                         decimal_str(&abnormal, with_lag_ms(core, core->settings->abnormal_after_ms)),
+                         decimal_str(&offline, with_lag_ms(core, core->settings->offline_after_ms)),
+                         fence};
 
     redis_script(core->redis, &script_device_presence, 5, keys, 5, args, presence_looked_at,
                  done_new(cb, arg));

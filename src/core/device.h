@@ -131,4 +131,9 @@ void device_presence_due(struct core *core, struct str device_id, struct str fen
  * ERR_DEVICE_NOT_FOUND when it is gone, ERR_DEVICE_AUTH when it is muted. */
 void device_seen(struct core *core, struct str device_id, device_done_cb cb, void *arg);
 
+/* When a device was last heard of is written by its reports only when what is stored is older than
+ * this: a twentieth of the shortest silence that matters, and a minute at most. Who judges a silence
+ * adds it, so that no device is taken for silent too early. */
+int64_t device_seen_lag_ms(const struct core *core);
+
 #endif

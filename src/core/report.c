@@ -95,6 +95,18 @@ static void reported(enum redis_status status, const redisReply *reply, void *ar
     }
 }
 
+/* So many reports like this one fit the limit of bytes. */
+static int64_t history_entries(const struct report *report)
+{
+    const struct core_settings *settings = report->core->settings;
+    int64_t size = (int64_t)report->body.payload.len;
+    int64_t fitting = size > 0 ? (settings->history_bytes + size - 1) / size : 0;
+
+    if (!report->is_kept)
+        return 0;
+    return fitting < settings->history_entries ? fitting : settings->history_entries;
+}
+
 static void send_report(struct report *report)
 {
     struct core *core = report->core;
@@ -103,7 +115,7 @@ static void send_report(struct report *report)
     size_t count = 11 + fields->count * 2, n = 11;
     struct str *args = arena_alloc(report->arena, count * sizeof(*args));
     struct key device, shadow, events, history, desired;
-    struct decimal now, most, entries, bytes, age;
+    struct decimal now, most, entries, lag, age;
     struct str keys[] = {key_device(&device, partition, report->device_id),
                          key_shadow(&shadow, partition, report->device_id),
                          key_events(&events, partition),
@@ -117,8 +129,8 @@ static void send_report(struct report *report)
     args[4] = str_of(report->kind);
     args[5] = report->device_id;
     args[6] = report->body.payload;
-    args[7] = decimal_str(&entries, report->is_kept ? core->settings->history_entries : 0);
-    args[8] = decimal_str(&bytes, core->settings->history_bytes);
+    args[7] = decimal_str(&entries, history_entries(report));
+    args[8] = decimal_str(&lag, device_seen_lag_ms(core));
     args[9] = decimal_str(&age, core->settings->history_age_ms);
     args[10] = report->reference;
     for (size_t i = 0; i < fields->count; i++) {

@@ -12,7 +12,7 @@
 #include "store/scripts_gen.h"
 #include <stdlib.h>
 
-#define DELAY_MS 20
+#define DELAY_MS 50 /* what a kill -9 may cost in repeated notifications, against commands */
 #define IDS_MAX  200 /* per script */
 
 struct acknowledger {
