@@ -222,6 +222,8 @@ core_sources = \
 
 push_sources = \
     src/push/acknowledger.c \
+    src/push/assignment.c \
+    src/push/assignment.h \
     src/push/breaker.c \
     src/push/breaker.h \
     src/push/delivery.h \
@@ -538,6 +540,7 @@ unit_tests = \
     tests/unit/net/resolver_test \
     tests/unit/net/tls_client_test \
     tests/unit/net/wheel_test \
+    tests/unit/push/assignment_test \
     tests/unit/push/breaker_test \
     tests/unit/push/latency_test \
     tests/unit/push/pace_test \

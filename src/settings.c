@@ -308,7 +308,7 @@ const struct setting settings_table[] = {
     {"command", "old_status_set", SETTING_BOOL, AT(core.command_has_old_status), "off", 0, 0, NULL, true,
      "Say DEFAULT instead of PENDING", NULL},
 
-    {"partition", "count", SETTING_INT, AT(core.partition_count), "64", 1, 1024, NULL, false,
+    {"partition", "count", SETTING_INT, AT(core.partition_count), "16", 1, 1024, NULL, false,
      "Partitions of the deployment; counts at its first start only", NULL},
 
     {"partition", "lease", SETTING_TIME, AT(core.lease_ms), "8s", 100, 10 * MINUTE, NULL, false,

@@ -1,9 +1,8 @@
 /*
  * Who owns which partition.
  *
- * Each instance says every `heartbeat` that it lives, and learns who else does. The wanted owner of a
- * partition is the live instance with the highest hash of (instance, partition), so everybody comes
- * to the same answer without talking, and a change of instances moves few partitions.
+ * Each instance says every `heartbeat` that it lives, and learns who else does; from that everybody
+ * comes to the same answer, without talking, who should own what (assignment.h).
  *
  * Owning is a lease in Redis with a fence, "<instance>:<epoch>", that each claim makes anew. Every
  * write of an owner shows its fence to the script, so an owner that was asleep while its lease ran out
@@ -21,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "push/assignment.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 #include <stdio.h>
@@ -70,32 +70,6 @@ bool partition_may_send(const struct partition *partition, int64_t now_ms)
 static struct str lease_life(const struct owner *owner, struct decimal *decimal)
 {
     return decimal_str(decimal, owner->push->core->settings->lease_ms);
-}
-
-/* ---- who should own it ---- */
-
-static uint64_t weight(struct str instance, uint32_t partition)
-{
-    char text[KEY_ID_MAX + 16], digest[CRYPTO_SHA256_HEX_SIZE];
-    int len = snprintf(text, sizeof(text), "%.*s/%u", STR_ARG(instance), (unsigned)partition);
-
-    crypto_sha256_hex(str_n(text, (size_t)len), digest);
-    digest[16] = '\0';
-    return strtoull(digest, NULL, 16);
-}
-
-static bool should_own(const struct owner *owner, const redisReply *instances, uint32_t partition)
-{
-    uint64_t own = weight(str_of(owner->push->instance_id), partition);
-
-    for (size_t i = 0; i < instances->elements; i++) {
-        struct str id = redis_reply_str(redis_reply_at(instances, i));
-
-        if (id.len <= KEY_ID_MAX && !str_eq(id, str_of(owner->push->instance_id)) &&
-            weight(id, partition) > own)
-            return false;
-    }
-    return true;
 }
 
 /* ---- losing and giving back ---- */
@@ -364,6 +338,27 @@ static void schedule_heartbeat(struct owner *owner, int64_t limit_ms)
     event_add(owner->heartbeat, &pause);
 }
 
+/* The first one is this instance, whether Redis lists it or not. */
+static void decide_owners(struct push *push, const redisReply *reply)
+{
+    struct str *instances = xcalloc(reply->elements + 1, sizeof(*instances));
+    uint32_t *owners = xcalloc(push->core->partition_count, sizeof(*owners));
+    size_t count = 0;
+
+    instances[count++] = str_of(push->instance_id);
+    for (size_t i = 0; i < reply->elements; i++) {
+        struct str id = redis_reply_str(redis_reply_at(reply, i));
+
+        if (id.len <= KEY_ID_MAX && !str_eq(id, instances[0]))
+            instances[count++] = id;
+    }
+    assignment_make(instances, count, owners, push->core->partition_count);
+    for (uint32_t i = 0; i < push->core->partition_count; i++)
+        push->partitions[i].is_wanted = owners[i] == 0;
+    free(instances);
+    free(owners);
+}
+
 static void take_instances(struct owner *owner, const redisReply *instances)
 {
     struct push *push = owner->push;
@@ -371,10 +366,9 @@ static void take_instances(struct owner *owner, const redisReply *instances)
     if (owner->instances != instances->elements)
         log_info("owner", "instances=%zu", instances->elements);
     owner->instances = instances->elements;
-    for (uint32_t i = 0; i < push->core->partition_count; i++) {
-        push->partitions[i].is_wanted = should_own(owner, instances, i);
+    decide_owners(push, instances);
+    for (uint32_t i = 0; i < push->core->partition_count; i++)
         look_at(&push->partitions[i]);
-    }
     sweep_sessions(push, instances);
 }
 

@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from helpers.cluster import PARTITIONS
 from helpers.receiver import Answer, Hang
 from helpers.waiting import wait_until
 
@@ -281,7 +282,7 @@ def test_after_a_time_longer_than_the_cache_time_only_the_younger_ones_come(quic
 def register_elsewhere(application, devices):
     """A device in a partition of its own: of one partition, the oldest is read first."""
     def partition(device):
-        return zlib.crc32(device.id.encode()) % 64
+        return zlib.crc32(device.id.encode()) % PARTITIONS
     others = {partition(device) for device in devices}
     while True:
         device = application.register_device()
@@ -772,7 +773,7 @@ def two(start_redis, start_platform):
         members = [start_platform(redis=redis, **QUICK, partition__lease="1s",
                                   partition__heartbeat="100ms", cache__life="200ms",
                                   push__probe_interval="1h", **more) for _ in range(2)]
-        wait_until(lambda: sum(one.metric("partitions_owned") for one in members) == 64 and
+        wait_until(lambda: sum(one.metric("partitions_owned") for one in members) == PARTITIONS and
                    min(one.metric("partitions_owned") for one in members) > 0, "sharing")
         return members
     return start
@@ -838,7 +839,7 @@ def test_what_a_killed_instance_had_parked_is_delivered_by_the_other(two, receiv
             device.report({"n": n})
     wait_until(lambda: parked((first, second)) == 100, "parking at both")
     second.kill()
-    wait_until(lambda: first.metric("partitions_owned") == 64, "the take-over")
+    wait_until(lambda: first.metric("partitions_owned") == PARTITIONS, "the take-over")
     failed = len(receiver.requests())
     receiver.answers(then=200)
     probe(first, receiver)
@@ -861,7 +862,7 @@ def test_parked_deliveries_move_with_their_partitions(two, receiver):
             device.report({"n": n})
     wait_until(lambda: parked((first, second)) == 100, "parking at both")
     assert second.stop() == 0
-    wait_until(lambda: first.metric("partitions_owned") == 64, "the take-over")
+    wait_until(lambda: first.metric("partitions_owned") == PARTITIONS, "the take-over")
     second.start()
     wait_until(lambda: second.metric("partitions_owned") > 0, "the hand-over")
     assert receiver.requests() == []

@@ -6,7 +6,7 @@ import signal
 from .nouns import Application
 from .waiting import wait_until
 
-PARTITIONS = 64
+PARTITIONS = 16  # partition.count
 
 # Short leases, so that taking over takes a moment only.
 SETTINGS = {

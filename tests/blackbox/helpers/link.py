@@ -10,10 +10,10 @@ import time
 import zlib
 from pathlib import Path
 
+from .cluster import PARTITIONS
 from .redis import RedisClient
 
 SCRIPT = Path(__file__).resolve().parents[3] / "src/store/lua/command.lua"
-PARTITIONS = 64
 _numbers = itertools.count(1)
 
 
