@@ -226,6 +226,10 @@ push_sources = \
     src/push/assignment.h \
     src/push/breaker.c \
     src/push/breaker.h \
+    src/push/circuit.c \
+    src/push/circuit.h \
+    src/push/circuit_private.h \
+    src/push/circuit_send.c \
     src/push/delivery.h \
     src/push/dispatch.c \
     src/push/endpoint.c \
@@ -542,6 +546,7 @@ unit_tests = \
     tests/unit/net/wheel_test \
     tests/unit/push/assignment_test \
     tests/unit/push/breaker_test \
+    tests/unit/push/circuit_test \
     tests/unit/push/latency_test \
     tests/unit/push/pace_test \
     tests/unit/push/park_test \

@@ -91,6 +91,12 @@ void breaker_sent(struct breaker *breaker, const struct push_settings *settings,
     }
 }
 
+void breaker_not_sent(struct breaker *breaker)
+{
+    if (breaker->state == BREAKER_PROBE)
+        breaker->state = BREAKER_DOWN;
+}
+
 static void go_down(struct breaker *breaker, const struct push_settings *settings, int64_t now_ms)
 {
     breaker->state = BREAKER_DOWN;
@@ -117,10 +123,15 @@ static void start_drain(struct breaker *breaker)
     breaker->drain_filled_ms = 0;
 }
 
-void breaker_succeeded(struct breaker *breaker, bool nothing_waits)
+void breaker_forgive(struct breaker *breaker)
 {
     breaker->fails = 0;
     breaker->drain_fails = 0;
+}
+
+void breaker_succeeded(struct breaker *breaker, bool nothing_waits)
+{
+    breaker_forgive(breaker);
     if (breaker->state == BREAKER_DRAIN) {
         if (breaker->drain_parallel < MAX_PARALLEL)
             breaker->drain_parallel *= 2;
@@ -142,8 +153,7 @@ void breaker_learn_down(struct breaker *breaker, int64_t fails, int64_t down_sin
 
 void breaker_learn_up(struct breaker *breaker, bool nothing_waits)
 {
-    breaker->fails = 0;
-    breaker->drain_fails = 0;
+    breaker_forgive(breaker);
     start_drain(breaker);
     if (nothing_waits)
         breaker_emptied(breaker);

@@ -1,5 +1,5 @@
 /*
- * The state of one callback URL.
+ * The state of what one breaker guards (circuit.h).
  *
  *     UP      sends; fail_limit failures in a row -> DOWN
  *     DOWN    sends nothing; every probe_interval, when something waits -> PROBE
@@ -38,6 +38,7 @@ int64_t breaker_next_ms(const struct breaker *breaker, const struct push_setting
 
 /* One is being sent: DOWN becomes PROBE, DRAIN counts it. */
 void breaker_sent(struct breaker *breaker, const struct push_settings *settings, int64_t now_ms);
+void breaker_not_sent(struct breaker *breaker); /* the probe could not be made: it is still due */
 
 void breaker_succeeded(struct breaker *breaker, bool nothing_waits);
 /* A failure that counts. */
@@ -50,6 +51,7 @@ void breaker_neutral(struct breaker *breaker, const struct push_settings *settin
 void breaker_learn_down(struct breaker *breaker, int64_t fails, int64_t down_since_ms,
                         int64_t next_probe_ms);
 void breaker_learn_up(struct breaker *breaker, bool nothing_waits);
+void breaker_forgive(struct breaker *breaker); /* failures are counted from 0 */
 void breaker_emptied(struct breaker *breaker); /* nothing waits any more: DRAIN becomes UP */
 
 #endif

@@ -7,7 +7,8 @@
  *   body        a rendered notification, shared by the deliveries of one event
  *   delivery    one body for one subscription
  *   lane        the deliveries of one device to one subscription, in order; only its head is sent
- *   target      a callback URL of an application: its breaker, and the lanes that lead there
+ *   target      a callback URL of an application: the lanes that lead there
+ *   circuit     the breaker that guards a target
  *   park        the deliveries of a partition that are set aside in Redis for a target
  *   endpoint    scheme, host and port (and application, over HTTPS): connections, shared by its
  *               targets
@@ -20,7 +21,7 @@
 #include "base/json.h"
 #include "core/event.h"
 #include "core/subscription.h"
-#include "push/breaker.h"
+#include "push/circuit.h"
 #include "push/latency.h"
 #include "push/push.h"
 #include "push/result.h"
@@ -144,21 +145,17 @@ struct target {
     struct push *push;
     struct push_app *app;
     struct endpoint *endpoint;
-    struct breaker breaker;
-    bool is_probe_granted, is_probe_asked; /* by all instances together: one of them probes */
-    bool is_paused;                        /* by an operator */
-    bool is_left_over;                     /* no subscription leads there any more */
-    bool has_own;                          /* events lead there that name it themselves */
-    uint64_t shared_change;                /* the last change of its breaker written from here */
+    struct circuit_member member;
+    bool is_paused;    /* by an operator */
+    bool is_left_over; /* no subscription leads there any more */
+    bool has_own;      /* events lead there that name it themselves */
     struct lane_list ready;
     struct delivery_list deliveries; /* all of them, by arrival */
     size_t delivery_count;
     int64_t in_flight;
-    int64_t paused_until_ms; /* tick; a Retry-After */
-    int64_t idle_since_ms;   /* tick; when nothing was left */
+    int64_t idle_since_ms; /* tick; when nothing was left */
     int64_t last_drop_log_ms;
     uint64_t dropped_since_log;
-    struct event *wake; /* timer: probe, drain rate, Retry-After */
     bool is_in_queue;
     TAILQ_ENTRY(target) in_app;
     TAILQ_ENTRY(target) in_queue; /* of the endpoint: targets that may have something to send */
@@ -204,6 +201,7 @@ struct push {
     struct timers *timers;
     struct indexer *indexer;
     struct endpoints *endpoints;
+    struct circuits *circuits;
     struct dispatch *dispatch;
     struct refresh *refresh;
     struct push_app *apps;     /* hash */
@@ -215,7 +213,6 @@ struct push {
     size_t unparking_count; /* parked entries asked for and not here yet */
     size_t busy_targets;    /* with deliveries in memory, or asked for */
     int64_t parked_bytes, parked_entries;
-    size_t breaker_counts[BREAKER_STATES];
     uint64_t shared_changes; /* of breakers, written from here */
     bool has_redis; /* and knows its partitions */
     bool is_going;  /* since Redis was (last) reached, and the switches were read */
@@ -364,12 +361,10 @@ size_t target_queue_limit(const struct target *target);
 /* Deliveries that may come back into memory; never more than that. */
 size_t target_unpark_limit(const struct target *target);
 void target_unparking(struct target *target, size_t more, size_t less); /* entries asked for */
-void target_note_state(struct target *target, enum breaker_state before);
 /* Has something parked that may belong to subscriptions that lead elsewhere now. */
 bool target_has_leftovers(const struct target *target);
-bool target_is_settled(const struct target *target); /* nothing parked is left to be sent first */
-/* After it became invalid or was paused: what waits in memory is parked. */
-void target_park_all(struct target *target);
+const char *target_last_error(const struct target *target); /* what keeps deliveries from it; or "" */
+extern const struct circuit_calls target_circuit_calls;
 bool target_holds_back(const struct target *target); /* nothing is sent; what comes is parked */
 void target_set_paused(struct target *target, bool is_paused);
 void target_find_leftovers(struct push_app *app); /* its subscriptions changed */
@@ -416,14 +411,14 @@ void unpark_trim(struct target *target);  /* gives up the oldest when too much i
 void unpark_sweep(struct target *target); /* and what is too old */
 void unpark_forgotten(struct park *park, int64_t time_ms); /* one is in Redis only: read it again */
 
-/* share.c: invalid URLs as other instances see them */
-void share_down(struct target *target);
-void share_up(struct target *target);
-void share_ask_probe(struct target *target);
-void share_probe_now(struct target *target); /* an invalid one, whatever its time says */
+/* share.c: what is invalid, as other instances see it */
+void share_down(struct circuit *circuit);
+void share_up(struct circuit *circuit);
+void share_ask_probe(struct circuit *circuit);
+void share_probe_now(struct circuit *circuit); /* an invalid one, whatever its time says */
 /* Reads those of an application; cb when it is done, also when it went wrong. */
 void share_read(struct push_app *app, void (*cb)(bool is_read, struct push_app *app));
-void share_apply(struct target *target); /* a target just made: its state as last read */
+void share_apply(struct circuit *circuit); /* its state as last read */
 /* Of URLs that no subscription leads to any more, and that nobody here knows. */
 void share_forget_unused(struct push_app *app);
 void share_free(struct shared_breakers *breakers);

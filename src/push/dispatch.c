@@ -345,8 +345,10 @@ static void take_breakers(struct push_app *app)
 {
     struct target *target;
 
-    TAILQ_FOREACH (target, &app->targets, in_app)
-        share_apply(target);
+    TAILQ_FOREACH (target, &app->targets, in_app) {
+        if (circuit_is_first(&target->member))
+            share_apply(target->member.circuit);
+    }
 }
 
 void push_app_go_on(struct push_app *app)

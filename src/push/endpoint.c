@@ -382,16 +382,23 @@ static void trust_answered(void *arg)
 /* An attempt that was made by the old rules ends first. */
 static void probe_targets(struct endpoint *endpoint)
 {
-    struct target *target, *next;
+    const struct circuit *asked = NULL;
+    const struct target *target;
 
     for (target = endpoint->all->push->targets; target; target = target->hh.next) {
-        if (target->endpoint == endpoint && target->breaker.state == BREAKER_PROBE)
+        if (target->endpoint == endpoint &&
+            circuit_state(target->member.circuit) == BREAKER_PROBE)
             return;
     }
     endpoint->is_to_be_probed = false;
-    HASH_ITER (hh, endpoint->all->push->targets, target, next) {
-        if (target->endpoint == endpoint && target->breaker.state == BREAKER_DOWN)
-            share_probe_now(target);
+    for (target = endpoint->all->push->targets; target; target = target->hh.next) {
+        struct circuit *circuit = target->member.circuit;
+
+        if (target->endpoint != endpoint || circuit == asked ||
+            circuit_state(circuit) != BREAKER_DOWN)
+            continue;
+        share_probe_now(circuit);
+        asked = circuit;
     }
 }
 

@@ -51,16 +51,18 @@ static int64_t oldest_seconds(const struct target *target)
 
 static void write_row(const struct target *target, struct json_writer *w)
 {
+    const struct circuit *circuit = target->member.circuit;
+
     json_member_text(w, "url", target->url);
     json_member_text(w, "application", target->app->id);
     json_member_text(w, "state",
-                     target->is_paused ? "paused" : breaker_state_name(target->breaker.state));
-    json_member_i64(w, "failures", target->breaker.fails);
+                     target->is_paused ? "paused" : breaker_state_name(circuit_state(circuit)));
+    json_member_i64(w, "failures", circuit_failures(circuit));
     json_member_i64(w, "waiting", (int64_t)target->delivery_count - target->in_flight);
     json_member_i64(w, "inFlight", target->in_flight);
     json_member_i64(w, "parked", target->parked_entries);
     json_member_i64(w, "oldestSeconds", oldest_seconds(target));
-    json_member_text(w, "lastError", target->last_error);
+    json_member_text(w, "lastError", target_last_error(target));
     json_member_text(w, "instance", target->push->instance_id);
 }
 
@@ -70,7 +72,9 @@ void push_write_endpoints(const struct push *push, bool is_failing_only, struct 
 
     json_array(w);
     for (target = push->targets; target; target = target->hh.next) {
-        if (is_failing_only && target->breaker.state == BREAKER_UP && target->breaker.fails == 0)
+        const struct circuit *circuit = target->member.circuit;
+
+        if (is_failing_only && circuit_state(circuit) == BREAKER_UP && circuit_failures(circuit) == 0)
             continue;
         json_object(w);
         write_row(target, w);
@@ -221,6 +225,7 @@ static struct inspection *inspection_new(struct push *push, struct arena *arena,
         inspection->questions[i] = (struct question){inspection, endpoint};
         endpoint->app_id = arena_str(arena, str_of(target->app->id));
         endpoint->url = arena_str(arena, url);
+        endpoint->breaker = arena_str(arena, circuit_name(target->member.circuit));
         endpoint->digest = arena_dup0(arena, str_of(target->digest));
         endpoint->oldest_seconds = oldest_seconds(target);
     }
@@ -240,10 +245,11 @@ void push_write_endpoint(const struct push *push, const struct push_endpoint *en
 
     json_object(w);
     if (target) { /* else it was forgotten meanwhile, since nothing is there */
-        int64_t probe_ms = target->breaker.next_probe_ms - clock_tick_ms();
+        const struct circuit *circuit = target->member.circuit;
+        int64_t probe_ms = circuit_next_probe_ms(circuit) - clock_tick_ms();
 
         write_row(target, w);
-        if (target->breaker.state == BREAKER_DOWN)
+        if (circuit_state(circuit) == BREAKER_DOWN)
             json_member_i64(w, "nextProbeSeconds", probe_ms > 0 ? probe_ms / 1000 : 0);
         json_member_i64(w, "delivered", (int64_t)target->delivered);
         json_member_i64(w, "dropped", (int64_t)target->dropped);
@@ -284,7 +290,7 @@ void push_probe_endpoints(struct push *push, struct arena *arena, struct str app
         inspection->waiting++;
         redis_script(push->core->redis, &script_breaker_due, 1,
                      (struct str[]){key_app_breakers(&key, question->endpoint->app_id)}, 1,
-                     (struct str[]){url}, made_due, question);
+                     (struct str[]){question->endpoint->breaker}, made_due, question);
     }
     one_less(inspection, REDIS_DONE);
 }
@@ -294,9 +300,7 @@ void push_probe_endpoints(struct push *push, struct arena *arena, struct str app
 /* An invalid one becomes valid here with the next reading, since it is in Redis no more. */
 static void forget_failures(struct target *target)
 {
-    target->breaker.fails = 0;
-    target->breaker.drain_fails = 0;
-    target->paused_until_ms = 0;
+    circuit_forgive(target->member.circuit);
     target_wake(target);
 }
 
@@ -325,7 +329,8 @@ void push_reset_endpoints(struct push *push, struct arena *arena, struct str app
         inspection->waiting++;
         redis_command(push->core->redis, 3,
                       (struct str[]){STR("HDEL"),
-                                     key_app_breakers(&key, question->endpoint->app_id), url},
+                                     key_app_breakers(&key, question->endpoint->app_id),
+                                     question->endpoint->breaker},
                       reset, question);
     }
     one_less(inspection, REDIS_DONE);

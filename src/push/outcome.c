@@ -22,7 +22,7 @@ static void log_drop(struct target *target, const char *reason)
     if (target->last_drop_log_ms && now_ms - target->last_drop_log_ms < DROP_LOG_MS)
         return;
     log_warn("push", "url=%.*s dropped=%llu reason=%s error=%s", STR_ARG(target->shown_url),
-             (unsigned long long)target->dropped_since_log, reason, target->last_error);
+             (unsigned long long)target->dropped_since_log, reason, target_last_error(target));
     target->last_drop_log_ms = now_ms;
     target->dropped_since_log = 0;
 }
@@ -45,7 +45,7 @@ static void keep_letter(const struct target *target, const struct push_event *ev
                         .reason = str_of(reason),
                         .url = str_of(target->url),
                         .subscription_id = which->subscription_id,
-                        .last_error = str_of(target->last_error),
+                        .last_error = str_of(target_last_error(target)),
                         .origin_id = event->origin_id,
                         .part = which->part,
                         .attempts = which->attempts,
@@ -115,7 +115,7 @@ static void delivered(struct target *target, struct lane *lane)
     latency_add(&target->latency, age_ms);
     target->delivered++;
     delivery_end(head);
-    breaker_succeeded(&target->breaker, target_is_settled(target));
+    circuit_succeeded(&target->member);
     lane_advance(lane);
 }
 
@@ -156,12 +156,11 @@ static void refused(struct lane *lane)
 static void count_failure(struct target *target, enum result_class class,
                           const struct http_result *result)
 {
-    const struct push_settings *settings = target->push->settings;
-
+    result_write(result, target->last_error);
     if (result_counts(class, result))
-        breaker_failed(&target->breaker, settings, clock_tick_ms());
+        circuit_failed(&target->member, target->last_error);
     else
-        breaker_neutral(&target->breaker, settings, clock_tick_ms());
+        circuit_neutral(&target->member, target->last_error, class == RESULT_REFUSED);
 }
 
 static void not_delivered(struct target *target, struct lane *lane, enum result_class class,
@@ -174,7 +173,7 @@ static void not_delivered(struct target *target, struct lane *lane, enum result_
     } else if (class == RESULT_THROTTLE) {
         int64_t pause_ms = result_throttle_ms(result, settings);
 
-        target->paused_until_ms = clock_tick_ms() + pause_ms;
+        circuit_pause(target->member.circuit, pause_ms);
         try_again(lane, pause_ms);
     } else {
         try_again(lane, result_retry_pause_ms(settings, head_of(lane)->attempts,
@@ -197,22 +196,6 @@ static bool is_unsubscribed(const struct lane *lane)
            !subscriptions_find(subscriptions, lane->subscription_id);
 }
 
-/* Others hear of it, and what waits goes into the parks. */
-static void state_changed(struct target *target, enum breaker_state before)
-{
-    enum breaker_state now = target->breaker.state;
-    bool was_valid = before == BREAKER_UP || before == BREAKER_DRAIN;
-    bool is_valid = now == BREAKER_UP || now == BREAKER_DRAIN;
-
-    target_note_state(target, before);
-    if (was_valid && now == BREAKER_DOWN) {
-        share_down(target);
-        target_park_all(target);
-    } else if (!was_valid && is_valid) {
-        share_up(target);
-    }
-}
-
 static void attempt_ended(struct target *target, struct lane *lane)
 {
     struct partition *partition = head_of(lane)->event->stream->partition;
@@ -228,14 +211,12 @@ void target_attempt_done(struct target *target, struct lane *lane,
                          const struct http_result *result)
 {
     enum result_class class = result_classify(result, target->push->settings);
-    enum breaker_state before = target->breaker.state;
 
     attempt_ended(target, lane);
     metric_add(M_PUSH_REQUESTS, 1, result_class_name(class), NULL, NULL);
     if (class == RESULT_OK) {
         delivered(target, lane);
     } else {
-        result_write(result, target->last_error);
         count_failure(target, class, result);
         if (head_of(lane)->event->is_forgotten) {
             delivery_end(take_head(lane)); /* the partition's new owner sends it */
@@ -248,20 +229,15 @@ void target_attempt_done(struct target *target, struct lane *lane,
             not_delivered(target, lane, class, result);
         }
     }
-    state_changed(target, before);
+    circuit_follow(target->member.circuit);
     target_wake(target);
 }
 
 void target_attempt_postponed(struct target *target, struct lane *lane, int64_t pause_ms)
 {
-    enum breaker_state before = target->breaker.state;
-
     attempt_ended(target, lane);
-    if (before == BREAKER_PROBE) { /* it was not made: the next one is due at once */
-        target->breaker.state = BREAKER_DOWN;
-        target->is_probe_granted = true;
-    }
-    target_note_state(target, before);
+    circuit_postponed(&target->member);
+    circuit_follow(target->member.circuit);
     if (is_unsubscribed(lane))
         lane_drop_all(lane, "unsubscribed");
     else if (pause_ms)

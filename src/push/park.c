@@ -135,7 +135,7 @@ bool park_wants(const struct target *target, const struct partition *partition)
 
     if (park && park->has_unread)
         return true; /* what came before has not been read yet */
-    if (target->breaker.state == BREAKER_DRAIN)
+    if (circuit_state(target->member.circuit) == BREAKER_DRAIN)
         return target->unread_parks > 0; /* new ones last */
     return target_holds_back(target) || (target->app->has_leftovers && !target->is_left_over);
 }
@@ -420,7 +420,7 @@ bool park_may_cancel_writes(const struct park *park)
     /* What was read may wait for the application's subscriptions: this must not overtake it. */
     return park->batches == 0 && push_app_is_ready(target->app) && !park_is_behind(park) &&
            !target_holds_back(target) &&
-           (target->breaker.state != BREAKER_DRAIN || target->unread_parks == 1) &&
+           (circuit_state(target->member.circuit) != BREAKER_DRAIN || target->unread_parks == 1) &&
            target->delivery_count + park->write_count < target_unpark_limit(target);
 }
 

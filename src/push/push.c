@@ -48,7 +48,7 @@ static void sweep(evutil_socket_t fd, short what, void *arg)
     metric_set(M_PUSH_CONNECTIONS, (double)endpoints_connection_count(push->endpoints), NULL);
     metric_set(M_DELIVERIES_QUEUED, (double)(push->queued_count - push->in_flight_count), NULL);
     for (int state = 0; state < BREAKER_STATES; state++)
-        metric_set(M_ENDPOINTS, (double)push->breaker_counts[state],
+        metric_set(M_ENDPOINTS, (double)circuits_count(push->circuits, (enum breaker_state)state),
                    breaker_state_name((enum breaker_state)state));
 }
 
@@ -74,6 +74,10 @@ struct push *push_new(const struct push_config *config, char **error)
     push->policy = config->core->policy;
     push->user_agent = xstrdup(*user_agent ? user_agent : "iotpush/" PACKAGE_VERSION);
     push->endpoints = endpoints_new(push);
+    push->circuits = circuits_new(&(struct circuits_config){.base = base,
+                                                            .settings = push->settings,
+                                                            .calls = &target_circuit_calls,
+                                                            .arg = push});
     push->instance_id = config->instance_id;
     push->owner = owner_new(push);
     push->reader = reader_new(push, config->reader);
@@ -153,6 +157,7 @@ void push_free(struct push *push)
     dispatch_free(push);
     refresh_free(push->refresh);
     endpoints_free(push->endpoints);
+    circuits_free(push->circuits);
     free_partitions(push);
     owner_free(push->owner);
     reader_free(push->reader);
@@ -184,7 +189,8 @@ void push_count(const struct push *push, struct push_figures *figures)
         .events = push->event_count,
         .queued = push->queued_count - push->in_flight_count,
         .in_flight = push->in_flight_count,
-        .invalid_urls = push->breaker_counts[BREAKER_DOWN] + push->breaker_counts[BREAKER_PROBE],
+        .invalid_urls = circuits_count(push->circuits, BREAKER_DOWN) +
+                        circuits_count(push->circuits, BREAKER_PROBE),
     };
 }
 
@@ -202,7 +208,7 @@ void push_write_status(struct push *push, struct json_writer *w)
     json_object(w);
     for (int state = 0; state < BREAKER_STATES; state++)
         json_member_i64(w, breaker_state_name((enum breaker_state)state),
-                        (int64_t)push->breaker_counts[state]);
+                        (int64_t)circuits_count(push->circuits, (enum breaker_state)state));
     json_object_end(w);
     json_object_end(w);
 }

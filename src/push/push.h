@@ -88,6 +88,7 @@ struct push_endpoint {
     int64_t parked, parked_bytes, oldest_seconds;
     bool is_done;       /* push_probe_endpoints: it was invalid, and is probed now */
     const char *digest; /* private */
+    struct str breaker; /* private */
 };
 typedef void (*push_endpoints_cb)(enum error error, const struct push_endpoint *endpoints,
                                   size_t count, void *arg);

@@ -1,8 +1,8 @@
 /*
  * What instances tell each other of callback URLs, in Redis: which are invalid, since when, and when
- * the next probe is due. Failures are counted by each instance for itself; the first that comes to the
- * limit makes the URL invalid for all, one of them makes each probe, and its success makes the URL
- * valid for all. Others notice when they read the application's subscriptions again, about once a
+ * the next probe is due, by the name of the circuit. Failures are counted by each instance for itself;
+ * the first that comes to the limit makes the URL invalid for all, one of them makes each probe, and
+ * its success makes the URL valid for all. Others notice when they read the application's subscriptions again, about once a
  * second, or when they ask to probe.
  *
  * A reading that was sent before the last change made here knows nothing of it, and is not believed.
@@ -22,7 +22,8 @@
 #define FORGET_MAX 100 /* per reading; the rest comes with the next ones */
 
 struct shared_breaker {
-    char *url, *reason;
+    char *name; /* of its circuit */
+    char *reason;
     int64_t down_since_ms, next_probe_ms; /* tick */
     int64_t fails;
 };
@@ -36,7 +37,7 @@ struct shared_breakers {
 void share_free(struct shared_breakers *breakers)
 {
     for (size_t i = 0; breakers && i < breakers->count; i++) {
-        free(breakers->list[i].url);
+        free(breakers->list[i].name);
         free(breakers->list[i].reason);
     }
     free(breakers);
@@ -44,89 +45,67 @@ void share_free(struct shared_breakers *breakers)
 
 /* ---- telling ---- */
 
-static struct str app_id_of(const struct target *target)
+static struct push *push_of(const struct circuit *circuit)
 {
-    return str_of(target->app->id);
+    return circuit_app(circuit)->push;
 }
 
-static void note_change(struct target *target)
+static void note_change(struct circuit *circuit)
 {
-    target->shared_change = ++target->push->shared_changes;
-    refresh_doubt(target->app);
+    circuit_set_change(circuit, ++push_of(circuit)->shared_changes);
+    refresh_doubt(circuit_app(circuit));
 }
 
-void share_down(struct target *target)
+void share_down(struct circuit *circuit)
 {
-    const struct push *push = target->push;
+    struct str app_id = circuit_app_id(circuit);
+    int64_t pause_ms = circuit_next_probe_ms(circuit) - clock_tick_ms();
     struct decimal fails, pause;
     struct key app, breakers;
-    struct str keys[] = {key_app(&app, app_id_of(target)),
-                         key_app_breakers(&breakers, app_id_of(target))};
-    struct str args[] = {str_of(target->url), decimal_str(&fails, target->breaker.fails),
-                         decimal_str(&pause, target->breaker.next_probe_ms - clock_tick_ms()),
-                         str_of(target->last_error)};
+    struct str keys[] = {key_app(&app, app_id), key_app_breakers(&breakers, app_id)};
+    struct str args[] = {circuit_name(circuit), decimal_str(&fails, circuit_failures(circuit)),
+                         decimal_str(&pause, pause_ms), str_of(circuit_reason(circuit))};
 
-    note_change(target);
-    redis_script(push->core->redis, &script_breaker_down, 2, keys, 4, args, NULL, NULL);
+    note_change(circuit);
+    redis_script(push_of(circuit)->core->redis, &script_breaker_down, 2, keys, 4, args, NULL,
+                 NULL);
 }
 
-void share_up(struct target *target)
+void share_up(struct circuit *circuit)
 {
     struct key key;
 
-    note_change(target);
-    redis_command(target->push->core->redis, 3,
-                  (struct str[]){STR("HDEL"), key_app_breakers(&key, app_id_of(target)),
-                                 str_of(target->url)},
+    note_change(circuit);
+    redis_command(push_of(circuit)->core->redis, 3,
+                  (struct str[]){STR("HDEL"), key_app_breakers(&key, circuit_app_id(circuit)),
+                                 circuit_name(circuit)},
                   NULL, NULL);
 }
 
 /* ---- hearing ---- */
 
-static void learn_down(struct target *target, const struct shared_breaker *shared)
+static const struct shared_breaker *find(const struct shared_breakers *breakers, struct str name)
 {
-    enum breaker_state before = target->breaker.state;
-
-    if (before == BREAKER_UP || before == BREAKER_DRAIN)
-        snprintf(target->last_error, sizeof(target->last_error), "%s", shared->reason);
-    breaker_learn_down(&target->breaker, shared->fails, shared->down_since_ms,
-                       shared->next_probe_ms);
-    target_note_state(target, before);
-    if (before == BREAKER_UP || before == BREAKER_DRAIN)
-        target_park_all(target);
-    target_wake(target);
-}
-
-static void learn_up(struct target *target)
-{
-    enum breaker_state before = target->breaker.state;
-
-    target->is_probe_granted = false;
-    breaker_learn_up(&target->breaker, target_is_settled(target));
-    target_note_state(target, before);
-    target_wake(target);
-}
-
-static const struct shared_breaker *find(const struct shared_breakers *breakers, const char *url)
-{
-    for (size_t i = 0; breakers && i < breakers->count; i++) {
-        if (strcmp(breakers->list[i].url, url) == 0)
+    for (size_t i = 0; i < breakers->count; i++) {
+        if (str_eq(str_of(breakers->list[i].name), name))
             return &breakers->list[i];
     }
     return NULL;
 }
 
-void share_apply(struct target *target)
+void share_apply(struct circuit *circuit)
 {
-    const struct shared_breakers *breakers = target->app->breakers;
-    const struct shared_breaker *shared = find(breakers, target->url);
+    const struct shared_breakers *breakers = circuit_app(circuit)->breakers;
+    const struct shared_breaker *shared;
 
-    if (!breakers || target->shared_change > breakers->change)
+    if (!breakers || circuit_change(circuit) > breakers->change)
         return;
-    if (shared && target->breaker.state != BREAKER_PROBE)
-        learn_down(target, shared);
-    else if (!shared && target->breaker.state == BREAKER_DOWN)
-        learn_up(target);
+    shared = find(breakers, circuit_name(circuit));
+    if (shared)
+        circuit_learn_down(circuit, shared->fails, shared->down_since_ms, shared->next_probe_ms,
+                           shared->reason);
+    else
+        circuit_learn_up(circuit);
 }
 
 static struct shared_breakers *breakers_from(const redisReply *reply, uint64_t change)
@@ -142,7 +121,7 @@ static struct shared_breakers *breakers_from(const redisReply *reply, uint64_t c
         const redisReply *const *fields = (const redisReply *const *)reply->element + i * FIELDS;
 
         breakers->list[i] = (struct shared_breaker){
-            .url = str_dup(redis_reply_str(fields[0])),
+            .name = str_dup(redis_reply_str(fields[0])),
             .down_since_ms = now_ms - redis_reply_i64(fields[1]),
             .next_probe_ms = now_ms + redis_reply_i64(fields[2]),
             .fails = redis_reply_i64(fields[3]),
@@ -193,10 +172,11 @@ void share_forget_unused(struct push_app *app)
     struct key key;
 
     for (size_t i = 0; i < breakers->count && count < FORGET_MAX; i++) {
-        struct str url = str_of(breakers->list[i].url);
+        struct str name = str_of(breakers->list[i].name);
 
-        if (!push_app_may_use(app, url) && !target_find(app->push, str_of(app->id), url))
-            words[2 + count++] = url;
+        if (!push_app_may_use(app, name) &&
+            !circuit_find(app->push->circuits, str_of(app->id), name))
+            words[2 + count++] = name;
     }
     words[1] = key_app_breakers(&key, str_of(app->id));
     if (count > 0)
@@ -207,79 +187,72 @@ void share_forget_unused(struct push_app *app)
 
 struct probe_question {
     struct push *push;
-    size_t key_len;
-    char key[]; /* the target's: it may be gone when the answer comes */
+    char *app_id, *name; /* of the circuit: it may be gone when the answer comes */
 };
+
+static struct probe_question *question_new(const struct circuit *circuit)
+{
+    struct probe_question *question = xmalloc(sizeof(*question));
+
+    question->push = push_of(circuit);
+    question->app_id = str_dup(circuit_app_id(circuit));
+    question->name = str_dup(circuit_name(circuit));
+    return question;
+}
+
+static void question_free(struct probe_question *question)
+{
+    free(question->app_id);
+    free(question->name);
+    free(question);
+}
+
+static struct circuit *circuit_asked_for(const struct probe_question *question)
+{
+    return circuit_find(question->push->circuits, str_of(question->app_id),
+                        str_of(question->name));
+}
 
 static void probe_answered(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct probe_question *question = arg;
-    struct target *target;
+    struct circuit *circuit = circuit_asked_for(question);
     int64_t wait_ms = redis_reply_i64(reply);
 
-    HASH_FIND(hh, question->push->targets, question->key, question->key_len, target);
-    free(question);
-    if (!target)
-        return;
-    target->is_probe_asked = false;
-    if (target->breaker.state != BREAKER_DOWN)
-        return;
     if (status != REDIS_DONE) /* unknown: it may have been granted, so wait as if it was not */
-        wait_ms = target->push->settings->probe_interval_ms;
-    if (wait_ms < 0) {
-        learn_up(target);
-    } else if (wait_ms == 0) {
-        target->is_probe_granted = true;
-        target_wake(target);
-    } else {
-        target->breaker.next_probe_ms = clock_tick_ms() + wait_ms;
-        target_park_all(target); /* what came to be the probe */
-        target_wake(target);
-    }
+        wait_ms = question->push->settings->probe_interval_ms;
+    if (circuit)
+        circuit_probe_answered(circuit, wait_ms);
+    question_free(question);
 }
 
-static struct probe_question *question_new(const struct target *target)
+void share_ask_probe(struct circuit *circuit)
 {
-    struct probe_question *question = xmalloc(sizeof(*question) + target->key_len);
-
-    question->push = target->push;
-    question->key_len = target->key_len;
-    memcpy(question->key, target->key, target->key_len);
-    return question;
-}
-
-void share_ask_probe(struct target *target)
-{
-    struct push *push = target->push;
+    struct push *push = push_of(circuit);
     struct decimal pause;
     struct key key;
 
-    if (target->is_probe_asked)
-        return;
-    target->is_probe_asked = true;
     redis_script(push->core->redis, &script_breaker_probe, 1,
-                 (struct str[]){key_app_breakers(&key, app_id_of(target))}, 2,
-                 (struct str[]){str_of(target->url),
+                 (struct str[]){key_app_breakers(&key, circuit_app_id(circuit))}, 2,
+                 (struct str[]){circuit_name(circuit),
                                 decimal_str(&pause, push->settings->probe_interval_ms)},
-                 probe_answered, question_new(target));
+                 probe_answered, question_new(circuit));
 }
 
 static void made_due(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct probe_question *question = arg;
-    struct target *target;
 
-    HASH_FIND(hh, question->push->targets, question->key, question->key_len, target);
-    if (target && status == REDIS_DONE && redis_reply_i64(reply) == 1)
-        dispatch_subscriptions_changed(question->push, app_id_of(target));
-    free(question);
+    if (status == REDIS_DONE && redis_reply_i64(reply) == 1)
+        dispatch_subscriptions_changed(question->push, str_of(question->app_id));
+    question_free(question);
 }
 
-void share_probe_now(struct target *target)
+void share_probe_now(struct circuit *circuit)
 {
     struct key key;
 
-    redis_script(target->push->core->redis, &script_breaker_due, 1,
-                 (struct str[]){key_app_breakers(&key, app_id_of(target))}, 1,
-                 (struct str[]){str_of(target->url)}, made_due, question_new(target));
+    redis_script(push_of(circuit)->core->redis, &script_breaker_due, 1,
+                 (struct str[]){key_app_breakers(&key, circuit_app_id(circuit))}, 1,
+                 (struct str[]){circuit_name(circuit)}, made_due, question_new(circuit));
 }

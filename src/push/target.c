@@ -1,6 +1,7 @@
 /*
  * A target is one callback URL of one application: the deliveries that wait for it in memory, its
- * breaker, and its parks. Here is what may be sent when; what a result does is in outcome.c.
+ * parks, and its place in the circuit that guards it. Here is what may be sent when; what a result
+ * does is in outcome.c.
  */
 #include "push/park.h"
 
@@ -16,13 +17,6 @@
 #define SLOW_SWEEPS    8     /* a queue that takes longer than this is a slow one's */
 
 /* ---- life ---- */
-
-static void wake_up(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    target_wake(arg);
-}
 
 static bool leads_nowhere(const struct target *target)
 {
@@ -54,15 +48,15 @@ static struct target *target_new(struct push *push, struct str key, struct str a
     target->path = str_dup(url_parse(str_of(target->url), &url) ? url.target : STR(""));
     target->endpoint = endpoint_get(push->endpoints, app_id, str_of(target->url));
     target->idle_since_ms = clock_tick_ms();
-    breaker_init(&target->breaker);
-    push->breaker_counts[BREAKER_UP]++;
     TAILQ_INIT(&target->ready);
     TAILQ_INIT(&target->deliveries);
-    target->wake = evtimer_new(push->core->base, wake_up, target);
     target->is_paused = switches_is_paused(push, str_of(target->url));
     target->is_left_over = leads_nowhere(target);
     HASH_ADD_KEYPTR(hh, push->targets, target->key, target->key_len, target);
-    share_apply(target);
+    circuit_join(circuit_get(push->circuits, target->app, app_id, str_of(target->url)),
+                 &target->member, target);
+    if (circuit_is_last(&target->member))
+        share_apply(target->member.circuit);
     return target;
 }
 
@@ -102,10 +96,9 @@ static void target_free(struct target *target)
     struct push_app *app = target->app;
 
     HASH_DEL(target->push->targets, target);
-    target->push->breaker_counts[target->breaker.state]--;
+    circuit_leave(&target->member);
     endpoint_dequeue(target);
     endpoint_release(target->endpoint);
-    event_free(target->wake);
     free(target->path);
     TAILQ_REMOVE(&app->targets, target, in_app);
     free(target);
@@ -188,25 +181,7 @@ size_t target_unpark_limit(const struct target *target)
     return target->pace > share ? target->pace : share;
 }
 
-/* ---- breaker ---- */
-
-void target_note_state(struct target *target, enum breaker_state before)
-{
-    enum breaker_state now = target->breaker.state;
-
-    if (now == before)
-        return;
-    target->push->breaker_counts[before]--;
-    target->push->breaker_counts[now]++;
-    if (now == BREAKER_DOWN && before != BREAKER_PROBE)
-        log_warn("push", "url=%.*s state=invalid failures=%lld reason=%s waiting=%zu parked=%lld",
-                 STR_ARG(target->shown_url), (long long)target->breaker.fails,
-                 target->last_error, target->delivery_count, (long long)target->parked_entries);
-    else if (now == BREAKER_UP || (now == BREAKER_DRAIN && before != BREAKER_UP))
-        log_info("push", "url=%.*s state=%s waiting=%zu parked=%lld",
-                 STR_ARG(target->shown_url), breaker_state_name(now), target->delivery_count,
-                 (long long)target->parked_entries);
-}
+/* ---- what may be sent ---- */
 
 bool target_has_leftovers(const struct target *target)
 {
@@ -221,55 +196,27 @@ bool target_has_leftovers(const struct target *target)
     return false;
 }
 
-bool target_is_settled(const struct target *target)
-{
-    return target->unread_parks == 0 && target->unparked_count == 0;
-}
-
-/* An invalid one whose probe is due, with nothing parked: what comes first is the probe. */
 bool target_holds_back(const struct target *target)
 {
-    const struct breaker *breaker = &target->breaker;
-
-    if (target->is_paused || breaker->state == BREAKER_PROBE)
-        return true;
-    return breaker->state == BREAKER_DOWN &&
-           (target->unread_parks > 0 || target->delivery_count > 0 ||
-            clock_tick_ms() < breaker->next_probe_ms);
+    return target->is_paused ||
+           circuit_holds_back(&target->member,
+                              target->unread_parks > 0 || target->delivery_count > 0);
 }
 
-static void schedule_wake(struct target *target, int64_t at_ms)
+const char *target_last_error(const struct target *target)
 {
-    int64_t pause_ms = at_ms - clock_tick_ms();
-    struct timeval pause = {0, 0};
+    const struct circuit *circuit = target->member.circuit;
+    enum breaker_state state = circuit_state(circuit);
 
-    if (pause_ms > 0)
-        pause = (struct timeval){pause_ms / 1000, pause_ms % 1000 * 1000};
-    event_add(target->wake, &pause);
-}
-
-/* At the time of a probe: who may make it, and with what. Without anything to send there is none. */
-static void consider_probe(struct target *target)
-{
-    bool has_ready = !TAILQ_EMPTY(&target->ready);
-
-    if (target->is_paused || target->push->is_stopping || target->push->is_paused ||
-        (!has_ready && target->unread_parks == 0))
-        return;
-    if (!target->is_probe_granted && clock_tick_ms() < target->breaker.next_probe_ms)
-        schedule_wake(target, target->breaker.next_probe_ms);
-    else if (!target->is_probe_granted)
-        share_ask_probe(target);
-    else if (has_ready)
-        endpoint_enqueue(target);
-    else
-        unpark_probe(target);
+    return state == BREAKER_DOWN || state == BREAKER_PROBE || !target->last_error[0]
+               ? circuit_reason(circuit)
+               : target->last_error;
 }
 
 void target_wake(struct target *target)
 {
-    if (target->breaker.state == BREAKER_DOWN) {
-        consider_probe(target);
+    if (circuit_state(target->member.circuit) == BREAKER_DOWN) {
+        circuit_offer(&target->member);
         return;
     }
     if (!TAILQ_EMPTY(&target->ready))
@@ -278,7 +225,7 @@ void target_wake(struct target *target)
 }
 
 /* From the application's lanes, since a lane that goes takes several deliveries along. */
-void target_park_all(struct target *target)
+static void park_all(struct target *target)
 {
     struct lane *lane, *next;
 
@@ -297,10 +244,91 @@ void target_set_paused(struct target *target, bool is_paused)
     log_info("push", "url=%.*s deliveries=%s", STR_ARG(target->shown_url),
              is_paused ? "paused" : "resumed");
     if (is_paused)
-        target_park_all(target);
+        park_all(target);
     else
         target_wake(target);
 }
+
+/* ---- what its circuit asks ---- */
+
+static void wake(void *user)
+{
+    target_wake(user);
+}
+
+static bool can_probe(const void *user)
+{
+    const struct target *target = user;
+    const struct push *push = target->push;
+
+    return !target->is_paused && !push->is_stopping && !push->is_paused &&
+           (!TAILQ_EMPTY(&target->ready) || target->unread_parks > 0);
+}
+
+/* 0: what is parked has not been looked at. */
+static int64_t oldest_ms(const void *user)
+{
+    const struct target *target = user;
+    const struct delivery *first = TAILQ_FIRST(&target->deliveries);
+    int64_t parked_ms = park_oldest_ms(target);
+
+    return first && first->event->facts.time_ms < parked_ms ? first->event->facts.time_ms : parked_ms;
+}
+
+static void probe(void *user)
+{
+    struct target *target = user;
+
+    if (!TAILQ_EMPTY(&target->ready))
+        endpoint_enqueue(target);
+    else
+        unpark_probe(target);
+}
+
+static bool is_settled(const void *user)
+{
+    const struct target *target = user;
+
+    return target->unread_parks == 0 && target->unparked_count == 0;
+}
+
+static void count(const void *user, size_t *waiting, int64_t *parked)
+{
+    const struct target *target = user;
+
+    *waiting += target->delivery_count;
+    *parked += target->parked_entries;
+}
+
+static void rest(struct circuit *circuit)
+{
+    struct lane *lane, *next;
+
+    for (lane = TAILQ_FIRST(&circuit_app(circuit)->lanes); lane; lane = next) {
+        next = TAILQ_NEXT(lane, in_app);
+        if (lane->target->member.circuit == circuit)
+            lane_park(lane);
+    }
+}
+
+static int64_t instance_count(void *arg)
+{
+    return (int64_t)owner_instance_count(arg);
+}
+
+const struct circuit_calls target_circuit_calls = {
+    .wake = wake,
+    .can_probe = can_probe,
+    .oldest_ms = oldest_ms,
+    .probe = probe,
+    .is_settled = is_settled,
+    .count = count,
+    .rest = rest,
+    .ask_probe = share_ask_probe,
+    .tell_down = share_down,
+    .tell_up = share_up,
+    .instance_count = instance_count,
+};
 
 /* ---- sending ---- */
 
@@ -321,45 +349,20 @@ static bool may_send(struct target *target, struct lane *lane, int64_t now_ms)
     return true;
 }
 
-static bool breaker_lets_through(struct target *target, int64_t now_ms)
-{
-    const struct push_settings *settings = target->push->settings;
-    struct breaker *breaker = &target->breaker;
-    int64_t next_ms;
-
-    if (breaker->state == BREAKER_DOWN) {
-        if (!target->is_probe_granted)
-            consider_probe(target);
-        return target->is_probe_granted;
-    }
-    breaker->instances = (int64_t)owner_instance_count(target->push);
-    if (breaker_allows(breaker, settings, now_ms, target->in_flight))
-        return true;
-    next_ms = breaker_next_ms(breaker, settings, now_ms);
-    if (next_ms)
-        schedule_wake(target, next_ms);
-    return false;
-}
-
 struct lane *target_take_lane(struct target *target)
 {
     int64_t now_ms = clock_tick_ms();
-    enum breaker_state before = target->breaker.state;
     struct lane *lane;
 
     while ((lane = TAILQ_FIRST(&target->ready)) && !may_send(target, lane, now_ms))
         ;
-    if (!lane || target->is_paused)
-        return NULL;
-    if (now_ms < target->paused_until_ms) {
-        schedule_wake(target, target->paused_until_ms);
+    if (!lane || target->is_paused) {
+        circuit_pass(&target->member);
         return NULL;
     }
-    if (!breaker_lets_through(target, now_ms))
+    if (!circuit_lets_through(&target->member))
         return NULL;
-    target->is_probe_granted = false;
-    breaker_sent(&target->breaker, target->push->settings, now_ms);
-    target_note_state(target, before);
+    circuit_sent(&target->member);
     lane_leave_queue(lane);
     lane->state = LANE_IN_FLIGHT;
     TAILQ_FIRST(&lane->deliveries)->event->stream->partition->in_flight++;
@@ -399,7 +402,7 @@ static void park_if_slow(struct target *target)
     target->delivered_before = target->delivered;
     target->is_full = target->delivery_count > target_queue_limit(target);
     if (target->is_full && was_full && target->delivery_count > target->pace * SLOW_SWEEPS)
-        target_park_all(target);
+        park_all(target);
 }
 
 void target_park_slow(struct push *push)
@@ -410,28 +413,29 @@ void target_park_slow(struct push *push)
         park_if_slow(target);
 }
 
-static void settle_drain(struct target *target)
-{
-    enum breaker_state before = target->breaker.state;
-
-    if (before == BREAKER_DRAIN && target_is_settled(target))
-        breaker_emptied(&target->breaker);
-    target_note_state(target, before);
-}
-
 /* An invalid URL stays known until its probe time has come and nobody asked for it, unless no
  * subscription leads there any more. */
 static bool is_to_be_forgotten(const struct target *target)
 {
     int64_t idle_ms = clock_tick_ms() - target->idle_since_ms;
+    enum breaker_state state = circuit_state(target->member.circuit);
 
     if (target->delivery_count > 0 || target->in_flight > 0 || target->park_count > 0 ||
         target->reads_under_way > 0)
         return false;
-    if (target->is_left_over && !target->has_own && target->breaker.state == BREAKER_DOWN)
+    if (target->is_left_over && !target->has_own && state == BREAKER_DOWN)
         return true;
-    return idle_ms >= IDLE_KEEP_MS && (target->breaker.state == BREAKER_UP ||
-                                       idle_ms >= target->push->settings->v1_cache_time_ms);
+    return idle_ms >= IDLE_KEEP_MS &&
+           (state == BREAKER_UP || idle_ms >= target->push->settings->v1_cache_time_ms);
+}
+
+/* What others were told of it goes with the last that leads there. */
+static void forget(struct target *target)
+{
+    if (target->is_left_over && circuit_is_last(&target->member) &&
+        circuit_state(target->member.circuit) == BREAKER_DOWN)
+        share_up(target->member.circuit);
+    target_free(target);
 }
 
 static void find_leftovers(struct target *target)
@@ -480,14 +484,12 @@ void target_sweep(struct push *push)
         drop_expired(target);
         unpark_sweep(target);
         park_sweep(target);
-        settle_drain(target);
-        if (!is_to_be_forgotten(target)) {
+        if (circuit_is_first(&target->member))
+            circuit_settle(target->member.circuit);
+        if (is_to_be_forgotten(target))
+            forget(target);
+        else
             target_wake(target);
-        } else {
-            if (target->is_left_over && target->breaker.state == BREAKER_DOWN)
-                share_up(target);
-            target_free(target);
-        }
     }
 }
 
