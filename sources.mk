@@ -261,6 +261,8 @@ push_sources = \
     src/push/render_v1_command.c \
     src/push/result.c \
     src/push/result.h \
+    src/push/scope.c \
+    src/push/scope.h \
     src/push/share.c \
     src/push/stream.c \
     src/push/sweep_sessions.c \
@@ -553,6 +555,7 @@ unit_tests = \
     tests/unit/push/redirect_test \
     tests/unit/push/render_v1_test \
     tests/unit/push/result_test \
+    tests/unit/push/scope_test \
     tests/unit/settings_test \
     tests/unit/store/embedded_test \
     tests/unit/store/keys_test \
@@ -601,6 +604,7 @@ other_tests = \
     tests/blackbox/test_api_routes.py \
     tests/blackbox/test_auth.py \
     tests/blackbox/test_bench.py \
+    tests/blackbox/test_breaker_scope.py \
     tests/blackbox/test_certificates.py \
     tests/blackbox/test_cluster.py \
     tests/blackbox/test_cluster_faults.py \

@@ -352,6 +352,8 @@ const struct setting settings_table[] = {
      "Longest pause that a Retry-After can ask for", NULL},
     {"push", "retry_after_default", SETTING_TIME, AT(push.retry_after_default_ms), "5s", 1, HOUR, NULL, true,
      "Pause after a 429 without Retry-After", NULL},
+    {"push", "breaker_scope_v1", SETTING_CHOICE, AT(push.breaker_scope_v1), "url", 0, 0, "url host", false,
+     "What is found invalid, probed and drained as one: url, each callback URL of an application for itself; host, all its callback URLs with the same scheme, host and port together", NULL},
     {"push", "fail_limit", SETTING_INT, AT(push.fail_limit), "10", 1, 1000000, NULL, true,
      "Failures in a row that make a callback URL invalid", NULL},
     {"push", "fail_window", SETTING_TIME, AT(push.fail_window_ms), "600s", SECOND, 30 * DAY, NULL, true,

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/url.h"
+#include "push/scope.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -57,7 +57,8 @@ static struct circuit *circuit_new(struct circuits *circuits, struct str key, si
     memcpy(circuit->key, key.p, key.len);
     circuit->key_len = key.len;
     circuit->name = str_n(circuit->key + app_id_len + 1, key.len - app_id_len - 1);
-    circuit->shown = url_without_query(circuit->name);
+    circuit->shown = scope_shown(circuit->name);
+    circuit->what = scope_text(scope_of(circuit->name));
     circuit->all = circuits;
     breaker_init(&circuit->breaker);
     TAILQ_INIT(&circuit->members);
@@ -187,12 +188,12 @@ static void log_change(const struct circuit *circuit, enum breaker_state before)
     TAILQ_FOREACH (member, &circuit->members, in_circuit)
         calls_of(circuit)->count(member->user, &waiting, &parked);
     if (now == BREAKER_DOWN && before != BREAKER_PROBE)
-        log_warn("push", "url=%.*s state=invalid failures=%lld reason=%s waiting=%zu parked=%lld",
-                 STR_ARG(circuit->shown), (long long)circuit->breaker.fails, circuit->reason,
-                 waiting, (long long)parked);
+        log_warn("push", "%s=%.*s state=invalid failures=%lld reason=%s waiting=%zu parked=%lld",
+                 circuit->what, STR_ARG(circuit->shown), (long long)circuit->breaker.fails,
+                 circuit->reason, waiting, (long long)parked);
     else if (now == BREAKER_UP || (now == BREAKER_DRAIN && before != BREAKER_UP))
-        log_info("push", "url=%.*s state=%s waiting=%zu parked=%lld", STR_ARG(circuit->shown),
-                 breaker_state_name(now), waiting, (long long)parked);
+        log_info("push", "%s=%.*s state=%s waiting=%zu parked=%lld", circuit->what,
+                 STR_ARG(circuit->shown), breaker_state_name(now), waiting, (long long)parked);
 }
 
 enum breaker_state circuit_note_change(struct circuit *circuit)

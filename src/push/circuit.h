@@ -1,7 +1,7 @@
 /*
- * What one breaker guards: a callback URL of an application. Whoever sends there is a member of its
- * circuit; members share the breaker's state, its failures, its probes, the speed of its drain, and
- * the pause that a Retry-After asks for.
+ * What one breaker guards: a callback URL of an application, or all of its callback URLs on one host
+ * (scope.h). Whoever sends there is a member of its circuit; members share the breaker's state, its
+ * failures, its probes, the speed of its drain, and the pause that a Retry-After asks for.
  *
  * It knows nothing of deliveries, and nothing of Redis: what it wants of its members, and of whom it
  * tells other instances by, are the functions of struct circuit_calls.
@@ -57,7 +57,7 @@ void circuits_free(struct circuits *circuits); /* each circuit went with its las
 /* Members by the state of their circuit. */
 size_t circuits_count(const struct circuits *circuits, enum breaker_state state);
 
-/* The one of that name, made when there is none; a new one is to be joined before the loop goes on. */
+/* The one of that name (scope.h), made when there is none; a new one is to be joined before the loop goes on. */
 struct circuit *circuit_get(struct circuits *circuits, struct push_app *app, struct str app_id,
                             struct str name);
 struct circuit *circuit_find(const struct circuits *circuits, struct str app_id, struct str name);

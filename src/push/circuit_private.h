@@ -36,7 +36,8 @@ struct circuit {
     struct event *timer; /* probe, drain rate, Retry-After */
     UT_hash_handle hh;
     struct str name;  /* the end of key */
-    struct str shown; /* for the log: without its query, which may hold a password */
+    struct str shown; /* for the log */
+    const char *what; /* "url", "host" */
     char reason[RESULT_TEXT_SIZE];
     size_t key_len;
     char key[]; /* "<application> <name>" */

@@ -8,7 +8,7 @@
  *   delivery    one body for one subscription
  *   lane        the deliveries of one device to one subscription, in order; only its head is sent
  *   target      a callback URL of an application: the lanes that lead there
- *   circuit     the breaker that guards a target
+ *   circuit     the breaker that guards a target, or all of an application on one host
  *   park        the deliveries of a partition that are set aside in Redis for a target
  *   endpoint    scheme, host and port (and application, over HTTPS): connections, shared by its
  *               targets
@@ -308,7 +308,9 @@ void acknowledger_forget(struct stream *stream); /* what was not sent yet */
 
 /* dispatch.c: from an event to deliveries */
 void dispatch_event(struct push_event *event);
-void dispatch_subscriptions_changed(struct push *push, struct str app_id); /* made here */
+/* A change that was made here. Also of an application without events: what is kept of a callback goes
+ * with its last subscription. */
+void dispatch_subscriptions_changed(struct push *push, struct str app_id);
 struct dispatch *dispatch_new(void);
 void dispatch_free(struct push *push); /* with the applications */
 /* One delivery less; when it was the last, the event is acknowledged. */
@@ -320,6 +322,7 @@ struct push_app *push_app_get(struct push *push, struct str id);
 void push_app_read(struct push_app *app); /* its subscriptions and breakers, unless under way */
 bool push_app_is_ready(const struct push_app *app); /* no event waits for subscriptions */
 bool push_app_may_use(const struct push_app *app, struct str url); /* as far as is known */
+bool push_app_leads_to(const struct push_app *app, struct str circuit_name); /* the same */
 void push_app_go_on(struct push_app *app); /* it has been read: with what waits for that */
 void push_app_leave(struct push_app *app); /* forgotten when nobody needs it */
 
@@ -419,7 +422,8 @@ void share_probe_now(struct circuit *circuit); /* an invalid one, whatever its t
 /* Reads those of an application; cb when it is done, also when it went wrong. */
 void share_read(struct push_app *app, void (*cb)(bool is_read, struct push_app *app));
 void share_apply(struct circuit *circuit); /* its state as last read */
-/* Of URLs that no subscription leads to any more, and that nobody here knows. */
+/* What no subscription leads to any more, and nobody here knows; and what is of another scope, and
+ * nobody has asked for. */
 void share_forget_unused(struct push_app *app);
 void share_free(struct shared_breakers *breakers);
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "push/notification.h"
+#include "push/scope.h"
 #include <stdlib.h>
 
 #define AGAIN_MS 200
@@ -270,6 +271,17 @@ bool push_app_may_use(const struct push_app *app, struct str url)
     return subscriptions == NULL;
 }
 
+bool push_app_leads_to(const struct push_app *app, struct str circuit_name)
+{
+    const struct subscriptions *subscriptions = app->subscriptions;
+
+    for (size_t i = 0; subscriptions && i < subscriptions->count; i++) {
+        if (scope_has(circuit_name, subscriptions->list[i].url))
+            return true;
+    }
+    return subscriptions == NULL;
+}
+
 void push_app_leave(struct push_app *app)
 {
     if (!app->is_reading && push_app_is_ready(app) && TAILQ_EMPTY(&app->lanes) &&
@@ -430,11 +442,8 @@ void dispatch_forget(struct push_event *event)
 
 void dispatch_subscriptions_changed(struct push *push, struct str app_id)
 {
-    struct push_app *app;
+    struct push_app *app = push_app_get(push, app_id);
 
-    HASH_FIND(hh, push->apps, app_id.p, app_id.len, app);
-    if (!app)
-        return;
     app->is_outdated = app->is_reading; /* what is under way may not know of it */
     app->is_refresh = false;
     push_app_read(app);

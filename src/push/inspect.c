@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "push/scope.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 #include <stdlib.h>
@@ -249,6 +250,7 @@ void push_write_endpoint(const struct push *push, const struct push_endpoint *en
         int64_t probe_ms = circuit_next_probe_ms(circuit) - clock_tick_ms();
 
         write_row(target, w);
+        json_member_str(w, "breaker", scope_shown(circuit_name(circuit)));
         if (circuit_state(circuit) == BREAKER_DOWN)
             json_member_i64(w, "nextProbeSeconds", probe_ms > 0 ? probe_ms / 1000 : 0);
         json_member_i64(w, "delivered", (int64_t)target->delivered);

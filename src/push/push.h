@@ -22,6 +22,7 @@ struct push_settings {
     int64_t v1_cache_time_ms;
     char *refused_pauses; /* list of times */
     int64_t retry_after_max_ms, retry_after_default_ms;
+    int breaker_scope_v1; /* index into "url host" */
     int64_t fail_limit, fail_window_ms, probe_interval_ms;
     int64_t drain_rate, drain_fail_limit;
     int64_t max_connections; /* per endpoint */

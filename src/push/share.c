@@ -13,6 +13,7 @@
 #include "base/decimal.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "push/scope.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 #include <stdio.h>
@@ -162,7 +163,23 @@ void share_read(struct push_app *app, void (*cb)(bool is_read, struct push_app *
                  reading);
 }
 
-/* A URL that was unsubscribed or changed while it was invalid: whoever had it in memory may have been
+/* Left by instances with another push.breaker_scope_v1, and probed by nobody for longer than anything
+ * can wait: there is none of them any more, or none that has anything to send there. */
+static bool is_of_other_scope(const struct push *push, const struct shared_breaker *shared)
+{
+    return (int)scope_of(str_of(shared->name)) != push->settings->breaker_scope_v1 &&
+           clock_tick_ms() - shared->next_probe_ms > push->settings->v1_cache_time_ms;
+}
+
+static bool is_unused(const struct push_app *app, const struct shared_breaker *shared)
+{
+    struct str name = str_of(shared->name);
+
+    return !circuit_find(app->push->circuits, str_of(app->id), name) &&
+           (is_of_other_scope(app->push, shared) || !push_app_leads_to(app, name));
+}
+
+/* What was unsubscribed or changed while it was invalid: whoever had it in memory may have been
  * stopped since, so everybody who comes by clears up. */
 void share_forget_unused(struct push_app *app)
 {
@@ -172,11 +189,8 @@ void share_forget_unused(struct push_app *app)
     struct key key;
 
     for (size_t i = 0; i < breakers->count && count < FORGET_MAX; i++) {
-        struct str name = str_of(breakers->list[i].name);
-
-        if (!push_app_may_use(app, name) &&
-            !circuit_find(app->push->circuits, str_of(app->id), name))
-            words[2 + count++] = name;
+        if (is_unused(app, &breakers->list[i]))
+            words[2 + count++] = str_of(breakers->list[i].name);
     }
     words[1] = key_app_breakers(&key, str_of(app->id));
     if (count > 0)

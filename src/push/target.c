@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/url.h"
+#include "push/scope.h"
 #include <stdlib.h>
 
 #define LEASE_DOUBT_MS 200
@@ -33,6 +34,19 @@ static void name_target(struct target *target, struct str key)
     memcpy(target->digest, digest, TARGET_DIGEST_SIZE - 1);
 }
 
+static void join_circuit(struct target *target)
+{
+    struct push *push = target->push;
+    char buffer[SCOPE_NAME_SIZE];
+    struct str name = scope_name((enum breaker_scope)push->settings->breaker_scope_v1,
+                                 str_of(target->url), buffer);
+
+    circuit_join(circuit_get(push->circuits, target->app, str_of(target->app->id), name),
+                 &target->member, target);
+    if (circuit_is_last(&target->member)) /* it was just made */
+        share_apply(target->member.circuit);
+}
+
 static struct target *target_new(struct push *push, struct str key, struct str app_id)
 {
     struct target *target = xcalloc(1, sizeof(*target) + key.len + 1);
@@ -53,10 +67,7 @@ static struct target *target_new(struct push *push, struct str key, struct str a
     target->is_paused = switches_is_paused(push, str_of(target->url));
     target->is_left_over = leads_nowhere(target);
     HASH_ADD_KEYPTR(hh, push->targets, target->key, target->key_len, target);
-    circuit_join(circuit_get(push->circuits, target->app, app_id, str_of(target->url)),
-                 &target->member, target);
-    if (circuit_is_last(&target->member))
-        share_apply(target->member.circuit);
+    join_circuit(target);
     return target;
 }
 
@@ -432,9 +443,11 @@ static bool is_to_be_forgotten(const struct target *target)
 /* What others were told of it goes with the last that leads there. */
 static void forget(struct target *target)
 {
-    if (target->is_left_over && circuit_is_last(&target->member) &&
-        circuit_state(target->member.circuit) == BREAKER_DOWN)
-        share_up(target->member.circuit);
+    struct circuit *circuit = target->member.circuit;
+
+    if (circuit_is_last(&target->member) && circuit_state(circuit) == BREAKER_DOWN &&
+        !push_app_leads_to(target->app, circuit_name(circuit)))
+        share_up(circuit);
     target_free(target);
 }
 

@@ -96,8 +96,8 @@ struct str key_index_scratch(struct key *key, struct str app_id, unsigned number
 struct str key_app_subscriptions(struct key *key, struct str app_id);
 /* hash: "<event app>|<type>|<channel>[|<url>]" -> subscription id. */
 struct str key_app_subscription_index(struct key *key, struct str app_id);
-/* hash: callback URL that is invalid -> "<since> <next probe> <failures> <reason>", times in ms of
- * Redis' clock. */
+/* hash: what is invalid, a callback URL, or "host " and scheme, host and port (push/scope.h) ->
+ * "<since> <next probe> <failures> <reason>", times in ms of Redis' clock. */
 struct str key_app_breakers(struct key *key, struct str app_id);
 /* hash: host:port -> certificate entry (core/certificate.h). */
 struct str key_app_certificates(struct key *key, struct str app_id);

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- breaker_due.lua: an operator wants an invalid callback URL probed now.
+-- breaker_due.lua: an operator wants an invalid callback URL or host probed now.
 -- KEYS  1 breakers                                                           {a<app>}
--- ARGV  1 URL
+-- ARGV  1 its name (push/scope.h)
 -- -> 1, or 0 when it is valid
 -- Safe to repeat.
 local breaker = redis.call('HGET', KEYS[1], ARGV[1])

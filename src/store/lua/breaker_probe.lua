@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- breaker_probe.lua: ask to be the one that probes an invalid callback URL.
+-- breaker_probe.lua: ask to be the one that probes an invalid callback URL or host.
 -- KEYS  1 breakers                                                           {a<app>}
--- ARGV  1 URL   2 pause between two probes (ms)
+-- ARGV  1 its name (push/scope.h)   2 pause between two probes (ms)
 -- -> 0: go ahead; n > 0: not before n ms; -1: it is valid again
 -- Not repeated by the caller: the second one would be told to wait, and this probe is left out.
 local breaker = redis.call('HGET', KEYS[1], ARGV[1])

@@ -1,6 +1,6 @@
--- breakers_read.lua: which callback URLs of an application are invalid.
+-- breakers_read.lua: which callback URLs or hosts of an application are invalid.
 -- KEYS  1 breakers                                                           {a<app>}
--- -> {URL, ms since when, ms until the next probe, failures, reason, ...}
+-- -> {name (push/scope.h), ms since when, ms until the next probe, failures, reason, ...}
 -- Safe to repeat.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
