@@ -77,6 +77,15 @@ static const char *label_of(struct ctl *ctl, const struct json *value)
     return words_of(ctl, key);
 }
 
+static const char *heading_of(struct ctl *ctl, const struct json *value)
+{
+    char *heading = (char *)label_of(ctl, value);
+
+    for (char *c = heading; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    return heading;
+}
+
 /* Lists of objects with the same members. */
 static void show_rows(struct ctl *ctl, const struct json *list, size_t indent)
 {
@@ -90,7 +99,7 @@ static void show_rows(struct ctl *ctl, const struct json *list, size_t indent)
         if (columns == COLUMNS_MAX)
             break;
         keys[columns] = member->key.p;
-        headings[columns] = label_of(ctl, member);
+        headings[columns] = heading_of(ctl, member);
         is_right[columns++] = member->type == JSON_NUMBER;
     }
     if (columns == 0)

@@ -47,7 +47,7 @@ def test_the_command_line_shows_who_is_alive(cluster):
         assert [row["id"] for row in rows if row["self"]] == [member.status()["instance"]]
         assert all(0 <= row["silentMs"] <= 1000 for row in rows)  # longer, and it would be dead
         table = member.ctl("instances").stdout.splitlines()
-        assert table[0].split() == ["id", "self", "silent", "ms"]
+        assert table[0].split() == ["ID", "SELF", "SILENT", "MS"]
         assert {line.split()[0] for line in table[1:]} == names
     gone = both.members[1].status()["instance"]
     both.kill(both.members[1])
@@ -78,7 +78,7 @@ def test_the_command_line_shows_who_owns_what_and_what_waits_there(cluster, rece
     assert [row["backlog"] for row in rows] == [3 if n == partition else 0 for n in range(PARTITIONS)]
     assert [row["oldestSeconds"] for row in rows if row["partition"] != partition] == [0] * (PARTITIONS - 1)
     table = one.ctl("partitions").stdout.splitlines()
-    assert table[0].split() == ["partition", "owner", "backlog", "oldest"]
+    assert table[0].split() == ["PARTITION", "OWNER", "BACKLOG", "OLDEST"]
     assert table[1 + partition].split()[:3] == [str(partition), rows[partition]["owner"], "3"]
 
     assert one.ctl("delivery", "resume").returncode == 0
