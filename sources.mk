@@ -218,7 +218,9 @@ core_sources = \
     src/core/subscription.c \
     src/core/subscription.h \
     src/core/token.c \
-    src/core/token.h
+    src/core/token.h \
+    src/core/watch.c \
+    src/core/watch.h
 
 push_sources = \
     src/push/acknowledger.c \
@@ -271,7 +273,8 @@ push_sources = \
     src/push/timers.c \
     src/push/trust.c \
     src/push/trust.h \
-    src/push/unpark.c
+    src/push/unpark.c \
+    src/push/watcher.c
 
 api_sources =
 
@@ -348,7 +351,9 @@ admin_sources = \
     src/admin/shadow.c \
     src/admin/shadow.h \
     src/admin/signing.c \
-    src/admin/signing.h
+    src/admin/signing.h \
+    src/admin/watches.c \
+    src/admin/watches.h
 
 daemon_sources = \
     src/expiry.c \
@@ -379,6 +384,8 @@ ctl_sources = \
     src/ctl/device.c \
     src/ctl/device.h \
     src/ctl/device_import.c \
+    src/ctl/facts.c \
+    src/ctl/facts.h \
     src/ctl/file.c \
     src/ctl/file.h \
     src/ctl/group.c \
@@ -390,7 +397,8 @@ ctl_sources = \
     src/ctl/show.h \
     src/ctl/status.c \
     src/ctl/table.c \
-    src/ctl/table.h
+    src/ctl/table.h \
+    src/ctl/watch.c
 
 client_sources = \
     src/client/server.c \
@@ -505,7 +513,9 @@ lua_scripts = \
     src/store/lua/token_revoke.lua \
     src/store/lua/unclaim.lua \
     src/store/lua/unpark.lua \
-    src/store/lua/unsubscribe.lua
+    src/store/lua/unsubscribe.lua \
+    src/store/lua/watch_open.lua \
+    src/store/lua/watch_read.lua
 
 unit_tests = \
     tests/unit/base/arena_test \
@@ -647,6 +657,7 @@ other_tests = \
     tests/blackbox/test_signing.py \
     tests/blackbox/test_subscriptions.py \
     tests/blackbox/test_tls.py \
+    tests/blackbox/test_watch.py \
     tests/fuzz/json_fuzz.c \
     tests/fuzz/model_fuzz.c \
     tests/fuzz/model_fuzz/content.json \

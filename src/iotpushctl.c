@@ -18,6 +18,7 @@
 static const struct ctl_command *const tables[] = {
     ctl_app_commands,
     ctl_device_commands,
+    ctl_watch_commands,
     ctl_status_commands,
     ctl_delivery_commands,
     ctl_certificate_commands,
@@ -277,6 +278,8 @@ static const struct option known_options[] = {
     {"size", required_argument, NULL, OPTION_OF_COMMANDS + CTL_SIZE},
     {"out", required_argument, NULL, OPTION_OF_COMMANDS + CTL_OUT},
     {"device", required_argument, NULL, OPTION_OF_COMMANDS + CTL_DEVICE},
+    {"count", required_argument, NULL, OPTION_OF_COMMANDS + CTL_COUNT},
+    {"timeout", required_argument, NULL, OPTION_OF_COMMANDS + CTL_TIMEOUT},
     {0},
 };
 

@@ -14,6 +14,7 @@
 #include "base/metric.h"
 #include "base/process.h"
 #include "core/session.h"
+#include "core/watch.h"
 #include "device/https.h"
 #include "device/mqtt.h"
 #include "net/netpolicy.h"
@@ -209,6 +210,7 @@ static void start_core(struct daemon *daemon)
         die(daemon, "push.allow_networks", error);
     daemon->core = core_new(daemon->base, daemon->redis, &settings->core, daemon->policy);
     sessions_new(daemon->core, daemon->instance_id, daemon->mailbox, &device_mqtt_transport);
+    watches_new(daemon->core);
     daemon->mqtt = device_mqtt_new(daemon->core, &settings->device_mqtt);
     daemon->core->shadow_transport = device_mqtt_shadow_transport(daemon->mqtt);
     daemon->expiry = expiry_new(daemon->core);
@@ -295,11 +297,13 @@ static void free_parts(struct daemon *daemon)
         return;
     for (size_t i = 2; i < sizeof(daemon->signals) / sizeof(*daemon->signals); i++)
         event_del(daemon->signals[i]); /* reload and status would look at them */
+    watches_stop(daemon->core);
     listeners_free(daemon->listeners);
     redis_free(daemon->reader);
     redis_free(daemon->mailbox);
     redis_free(daemon->redis);
     sessions_free(daemon->core);
+    watches_free(daemon->core);
     device_mqtt_free(daemon->mqtt);
     expiry_free(daemon->expiry);
     push_free(daemon->push);
@@ -350,6 +354,7 @@ static void stop(struct daemon *daemon)
     log_info("stop", "state=stopping");
     daemon->is_stopping = true;
     daemon->stops_waited_for = 2;
+    watches_stop(daemon->core);
     listeners_stop(daemon->listeners, LISTENERS_STOP_MS, listeners_stopped, daemon);
     push_stop(daemon->push, part_stopped, daemon);
 }

@@ -435,6 +435,15 @@ const struct setting settings_table[] = {
     {"admin", "token_file", SETTING_TEXT, AT(admin.token_file), "", 0, 0, NULL, false,
      "File whose first line is the token that admin.listen_http asks for", NULL},
 
+    {"watch", "max_open", SETTING_INT, AT(core.watches), "16", 0, 1000, NULL, true,
+     "Watches of devices (iotpushctl device watch) that are open at this instance; 0: none", NULL},
+    {"watch", "events", SETTING_INT, AT(core.watch_events), "1000", 1, 100000, NULL, true,
+     "Events that wait in Redis for one watch; beyond it the oldest are dropped and counted", NULL},
+    {"watch", "bytes", SETTING_SIZE, AT(core.watch_bytes), "1m", 1 * KIB, 64 * MIB, NULL, true,
+     "Bytes of these; when events are large fewer of them wait", NULL},
+    {"watch", "life", SETTING_TIME, AT(core.watch_life_ms), "30s", SECOND, HOUR, NULL, true,
+     "A watch that nobody has asked for its events for so long ends", NULL},
+
     {"metrics", "listen_http", SETTING_TEXT, AT(metrics.listen_http), "", 0, 0, NULL, false,
      "Address that serves /metrics, /healthz and /readyz only; empty: none", check_listen},
 

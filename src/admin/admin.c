@@ -14,6 +14,7 @@
 #include "admin/shadow.h"
 #include "admin/sessions.h"
 #include "admin/signing.h"
+#include "admin/watches.h"
 
 static void refuse(struct json_writer *w, int status)
 {
@@ -123,6 +124,7 @@ static const struct route *const all_tables[] = {health_routes,
                                                  admin_group_routes,
                                                  admin_shadow_routes,
                                                  admin_command_routes,
+                                                 admin_watch_routes,
                                                  NULL};
 static const struct route *const health_tables[] = {health_routes, NULL};
 

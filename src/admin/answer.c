@@ -31,6 +31,8 @@ static const char *error_name(int status)
         return "method_not_allowed";
     case 409:
         return "conflict";
+    case 429:
+        return "too_many";
     case 413:
         return "too_large";
     case 503:

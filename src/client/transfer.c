@@ -55,6 +55,19 @@ static size_t collect(char *bytes, size_t size, size_t count, void *arg)
     return size * count;
 }
 
+/* A signal ends libcurl's waiting, and then it asks. */
+static int is_canceled(void *arg, curl_off_t down, curl_off_t downloaded, curl_off_t up,
+                       curl_off_t uploaded)
+{
+    const volatile sig_atomic_t *cancel = arg;
+
+    (void)down;
+    (void)downloaded;
+    (void)up;
+    (void)uploaded;
+    return *cancel;
+}
+
 static struct curl_slist *make_headers(const struct transfer_request *request)
 {
     struct curl_slist *list = NULL;
@@ -106,6 +119,11 @@ static void prepare(struct transfer *transfer, const struct transfer_request *re
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, received);
+    if (request->cancel) {
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, is_canceled);
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, (void *)request->cancel);
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    }
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->error);
     transfer->error[0] = '\0';
 }

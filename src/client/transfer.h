@@ -3,6 +3,7 @@
 #define CLIENT_TRANSFER_H
 
 #include "base/arena.h"
+#include <signal.h>
 
 #define TRANSFER_HEADERS_MAX 4
 
@@ -19,6 +20,7 @@ struct transfer_request {
     const char *headers[TRANSFER_HEADERS_MAX]; /* "Name: value", NULL behind the last */
     const char *body;    /* NULL = none */
     size_t body_len;     /* 0: body is a text */
+    const volatile sig_atomic_t *cancel; /* NULL, or ends the request when it becomes true */
 };
 
 struct transfer_answer {

@@ -14,6 +14,7 @@ struct netpolicy;
 struct device_index;
 struct shadow_transport;
 struct sessions;
+struct watches;
 
 struct core_settings {
     /* [auth] */
@@ -77,6 +78,9 @@ struct core_settings {
     int64_t models_per_app;
     int64_t capability_bytes; /* of an answer */
     bool model_enforces_enum, model_is_required;
+    /* [watch] */
+    int64_t watches; /* open at this instance */
+    int64_t watch_life_ms, watch_events, watch_bytes;
     /* [partition] */
     int64_t lease_ms, heartbeat_ms;
     int64_t partition_count; /* wanted at first start; core.partition_count is what counts */
@@ -100,6 +104,7 @@ struct core {
     struct cache *models;           /* model_store.c: appId/productId -> parsed model */
     const struct shadow_transport *shadow_transport; /* shadow.c: NULL, or set by iotpushd.c */
     struct sessions *sessions;      /* session.c; NULL: none, as in tests */
+    struct watches *watches;        /* watch.c; set by iotpushd.c */
     struct rate *login_rate, *api_rate, *device_rate, *app_report_rate;
 };
 

@@ -15,6 +15,7 @@
  *   device.deleted     {}
  *   property.reported  {"services":[{"id":text,"type":text,"data":{...},"time":ms}]}; type only when
  *                      the product model has another one than the id
+ *   desired.sent       {"service":text,"properties":{...}}; only while somebody watches (core/watch.h)
  *   desired.status     {"service":text,"properties":{...},"status":"DELIVERED"|"FAILED"}
  *   message.reported   {"content":text} or {"base64":text}
  *   model.added, model.updated, model.deleted
@@ -26,6 +27,7 @@
  *                      "response":text (the answer's name),"call":true (sendCommand),
  *                      "noConfirmation":true,"status":text,"detail":JSON,"answered":true,"code":number,
  *                      "response":text (as the device said it)}; only what there is
+ *   watch.started      {"watch":id}; the device's events behind it are copied to this watch
  */
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H

@@ -121,17 +121,18 @@ static void ask_what_is_due(struct offer *offer)
 {
     struct core *core = offer->core;
     uint32_t partition = partition_of(core, offer->device_id);
-    struct key device, shadow, desired, timers;
+    struct key device, shadow, desired, timers, events, watched;
     struct decimal now, window;
     char id[DELIVERY_DIGITS + 1] = "";
     struct str keys[] = {key_device(&device, partition, offer->device_id),
                          key_shadow(&shadow, partition, offer->device_id),
                          key_desired(&desired, partition, offer->device_id),
-                         key_timers(&timers, partition)};
+                         key_timers(&timers, partition), key_events(&events, partition),
+                         key_watched(&watched, partition)};
 
     if (!offer->is_look)
         crypto_random_hex(id, DELIVERY_DIGITS);
-    redis_script(core->redis, &script_shadow_due, 4, keys, 4,
+    redis_script(core->redis, &script_shadow_due, 6, keys, 4,
                  (struct str[]){offer->device_id, decimal_str(&now, clock_now_ms()),
                                 decimal_str(&window, core->settings->shadow_resend_after_ms),
                                 str_of(id)},

@@ -7,6 +7,7 @@
 struct client {
     struct transfer *transfer;
     char *socket, *url, *authorization;
+    const volatile sig_atomic_t *cancel;
 };
 
 struct client *client_new(const char *socket, const char *url, const char *token)
@@ -39,6 +40,11 @@ void client_free(struct client *client)
 const char *client_encode(struct client *client, struct arena *arena, const char *segment)
 {
     return transfer_encode(client->transfer, arena, segment);
+}
+
+void client_set_cancel(struct client *client, const volatile sig_atomic_t *cancel)
+{
+    client->cancel = cancel;
 }
 
 static enum ctl_exit say_unreachable(const struct client *client, const char *reason)
@@ -79,12 +85,15 @@ static enum ctl_exit perform(struct client *client, struct arena *arena, const c
 
     request->url = arena_printf(arena, "%s%s", root, path);
     request->socket = client->socket;
+    request->cancel = client->cancel;
     request->headers[headers++] = "Accept: application/json";
     if (request->body)
         request->headers[headers++] = arena_printf(arena, "Content-Type: %s", content_type);
     if (client->authorization)
         request->headers[headers++] = client->authorization;
     reason = transfer_perform(client->transfer, arena, request, received);
+    if (reason && client->cancel && *client->cancel)
+        return CTL_REFUSED;
     return reason ? say_unreachable(client, reason) : CTL_DONE;
 }
 

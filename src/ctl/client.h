@@ -6,6 +6,7 @@
 #define CTL_CLIENT_H
 
 #include "ctl/ctl.h"
+#include <signal.h>
 
 struct client;
 
@@ -26,6 +27,9 @@ struct client_answer {
 enum ctl_exit client_request(struct client *client, struct arena *arena, const char *method,
                              const char *path, const char *body, bool not_found_is_fine,
                              struct client_answer *answer);
+
+/* From now on a request ends early when *cancel becomes true: CTL_REFUSED, without a word. NULL: no more. */
+void client_set_cancel(struct client *client, const volatile sig_atomic_t *cancel);
 
 /* The same with a POST of bytes, and with a GET of bytes: then *bytes is the answer's body. */
 enum ctl_exit client_upload(struct client *client, struct arena *arena, const char *path,

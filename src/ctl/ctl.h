@@ -42,6 +42,8 @@ enum ctl_option {
     CTL_SIZE,
     CTL_OUT,
     CTL_DEVICE,
+    CTL_COUNT,
+    CTL_TIMEOUT,
     CTL_OPTION_COUNT
 };
 #define CTL_TAKES(option) (1u << (option))
@@ -76,6 +78,7 @@ extern const struct ctl_command ctl_model_commands[];
 extern const struct ctl_command ctl_group_commands[];
 extern const struct ctl_command ctl_shadow_commands[];
 extern const struct ctl_command ctl_command_commands[];
+extern const struct ctl_command ctl_watch_commands[];
 
 /* "iotpushctl: ..." on stderr. */
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

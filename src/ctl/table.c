@@ -109,6 +109,24 @@ static size_t terminal_width(void)
     return size.ws_col;
 }
 
+static const char *ellipsis(void)
+{
+    return strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? "…" : "~";
+}
+
+void print_line(struct str text)
+{
+    size_t limit = terminal_width();
+
+    if (limit && text_width(text) > limit) {
+        print_part(text, limit - 1);
+        fputs(ellipsis(), stdout);
+    } else {
+        print_safely(text);
+    }
+    putchar('\n');
+}
+
 static void find_widths(const struct table *table, size_t *widths, size_t indent)
 {
     size_t limit = terminal_width(), total = indent + (table->columns - 1) * GAP;
@@ -139,12 +157,11 @@ static void find_widths(const struct table *table, size_t *widths, size_t indent
 
 static void print_cell(struct str text, size_t width, bool is_right, bool is_last)
 {
-    bool is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     size_t wanted = text_width(text), printed;
 
     if (wanted > width) {
         printed = print_part(text, width - 1) + 1;
-        fputs(is_utf8 ? "…" : "~", stdout);
+        fputs(ellipsis(), stdout);
     } else {
         printf("%*s", is_right ? (int)(width - wanted) : 0, "");
         printed = print_part(text, width) + (is_right ? width - wanted : 0);

@@ -17,6 +17,8 @@ void table_print_take(struct table *table, size_t indent);
 
 void table_free(struct table *table); /* without printing it */
 
+/* A line, cut to the terminal's width when there is one. */
+void print_line(struct str text);
 /* Prints with control characters as '?'. */
 void print_safely(struct str text);
 

@@ -207,6 +207,8 @@ struct push {
     struct push_app *apps;     /* hash */
     struct lane *lanes;        /* hash */
     struct target *targets;    /* hash */
+    struct watched *watched;   /* hash: devices that somebody watches; NULL as a rule */
+    struct event *watch_check; /* timer: are they still watched? */
     struct switched *paused;   /* hash: callback URLs that an operator paused */
     struct event *sweep;       /* timer: age, idle targets, subscriptions that changed elsewhere */
     size_t event_count, event_bytes, queued_count, in_flight_count;
@@ -448,6 +450,15 @@ size_t endpoints_connection_count(const struct endpoints *endpoints);
 
 /* sweep_sessions.c: connections of devices at instances that are dead; at each heartbeat */
 void sweep_sessions(struct push *push, const redisReply *instances);
+
+/* watcher.c: events of devices that somebody watches (core/watch.h) are copied */
+void watcher_start(struct push *push);
+void watcher_free(struct push *push);
+/* A new owner hears of them: "<watch> <device>" each. */
+void watcher_take_over(struct partition *partition, const struct redisReply *watches);
+void watcher_entry_read(struct partition *partition, const struct entry_facts *entry);
+void watcher_begin(struct partition *partition, const struct event_facts *facts); /* EVENT_WATCH_STARTED */
+void watcher_forget(struct partition *partition); /* it is not ours any more */
 
 /* timers.c: durable timers of the partitions */
 struct timers *timers_new(struct push *push);

@@ -80,6 +80,7 @@ static void set_free(struct partition *partition)
     partition->fence[0] = '\0';
     partition->lease_until_ms = 0;
     partition_forget_events(partition);
+    watcher_forget(partition);
     count_owned(partition->push->owner);
 }
 
@@ -229,6 +230,7 @@ static void claimed(enum redis_status status, const redisReply *reply, void *arg
     if (status == REDIS_DONE && fence.len > 0 && fence.len < FENCE_SIZE) {
         own(partition, fence);
         park_take_over(partition, redis_reply_at(reply, 1));
+        watcher_take_over(partition, redis_reply_at(reply, 2));
         if (push->is_stopping)
             start_release(partition, 0);
     } else if (status == REDIS_DONE) {
@@ -242,15 +244,16 @@ static void claimed(enum redis_status status, const redisReply *reply, void *arg
 static void claim(struct partition *partition)
 {
     struct owner *owner = partition->push->owner;
-    struct key lease, epoch, table;
+    struct key lease, epoch, table, watched;
     struct decimal life;
 
     partition->state = PARTITION_CLAIMING;
     partition->lease_until_ms = clock_tick_ms();
-    redis_script(partition->push->core->redis, &script_lease_claim, 3,
+    redis_script(partition->push->core->redis, &script_lease_claim, 4,
                  (struct str[]){key_lease(&lease, partition->number),
                                 key_epoch(&epoch, partition->number),
-                                key_parked_table(&table, partition->number)},
+                                key_parked_table(&table, partition->number),
+                                key_watched(&watched, partition->number)},
                  2, (struct str[]){str_of(partition->push->instance_id), lease_life(owner, &life)},
                  claimed, partition);
 }

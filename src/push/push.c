@@ -26,6 +26,11 @@ void push_set_paused(struct push *push, bool is_paused)
         target_wake(target);
 }
 
+bool push_is_paused(const struct push *push)
+{
+    return push->is_paused;
+}
+
 static void sweep(evutil_socket_t fd, short what, void *arg)
 {
     struct push *push = arg;
@@ -86,6 +91,7 @@ struct push *push_new(const struct push_config *config, char **error)
     push->timers = timers_new(push);
     push->indexer = indexer_new(push);
     push->dispatch = dispatch_new();
+    watcher_start(push);
     push->refresh = refresh_new(push);
     push->sweep = event_new(base, -1, EV_PERSIST, sweep, push);
     event_add(push->sweep, &(struct timeval){0, SWEEP_MS * 1000});
@@ -166,6 +172,7 @@ void push_free(struct push *push)
     switches_free(push);
     timers_free(push->timers);
     indexer_free(push->indexer);
+    watcher_free(push);
     event_free(push->sweep);
     trusts_free(push->trusts);
     free(push->user_agent);

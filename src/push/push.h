@@ -75,6 +75,7 @@ struct certificates;
 const struct certificates *push_platform_certificate(const struct push *push);
 /* What operators hold back, as just read or changed; asked for once a second besides. */
 struct deployment_switches;
+bool push_is_paused(const struct push *push); /* everything, by an operator */
 void push_take_switches(struct push *push, const struct deployment_switches *switches);
 
 /* An array: each callback URL in memory, with its state; only those that are not valid or have

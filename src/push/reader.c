@@ -62,6 +62,8 @@ static void take_entry(struct reader *reader, struct partition *partition,
         reader->large_bytes = facts.bytes;
     memcpy(partition->last_id, facts.id.p, facts.id.len);
     partition->last_id[facts.id.len] = '\0';
+    if (reader->push->watched)
+        watcher_entry_read(partition, &facts);
     if (stream_has(&partition->stream, facts.id))
         return; /* read before the connection was lost */
     event = stream_remember(&partition->stream, &facts);
@@ -69,6 +71,8 @@ static void take_entry(struct reader *reader, struct partition *partition,
         return;
     metric_add(M_EVENTS, 1, event_kind_name(event->facts.kind), NULL, NULL);
     indexer_event_read(partition, event->facts.kind);
+    if (event->facts.kind == EVENT_WATCH_STARTED)
+        watcher_begin(partition, &event->facts);
     dispatch_event(event);
 }
 

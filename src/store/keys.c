@@ -123,6 +123,16 @@ struct str key_on_node(struct key *key, uint32_t partition, struct str node)
     return in_partition(key, partition, "on", node);
 }
 
+struct str key_watch(struct key *key, uint32_t partition, struct str watch_id)
+{
+    return in_partition(key, partition, "w", watch_id);
+}
+
+struct str key_watched(struct key *key, uint32_t partition)
+{
+    return of_partition(key, partition, "watched");
+}
+
 struct str key_timers(struct key *key, uint32_t partition)
 {
     return of_partition(key, partition, "t");

@@ -50,6 +50,11 @@ struct str key_index_working(struct key *key, uint32_t partition);
 struct str key_nodes(struct key *key, uint32_t partition);
 /* set: devices whose connection a node holds, or held. */
 struct str key_on_node(struct key *key, uint32_t partition, struct str node);
+/* stream: events of a device that somebody watches (core/watch.h), with their ids in the event stream. Expires
+ * when nobody reads it. */
+struct str key_watch(struct key *key, uint32_t partition, struct str watch_id);
+/* zset: "<watch id> <device id>" of the partition's watches, by their end in ms of Redis' clock. */
+struct str key_watched(struct key *key, uint32_t partition);
 /* zset: durable timers, "<kind>:<device>" by due time in ms. */
 struct str key_timers(struct key *key, uint32_t partition);
 

@@ -1,10 +1,11 @@
 -- shadow_due.lua: which desired values are to be sent to the device now? They are taken as sent in the
 -- same step, so that they are sent once in the protection window, whoever asks.
--- KEYS  1 device   2 reported values   3 desired values   4 timers           {p<N>}
+-- KEYS  1 device   2 reported values   3 desired values   4 timers
+--       5 event stream   6 table of watches                                  {p<N>}
 -- ARGV  1 device id   2 now (ms)   3 protection window (ms)
 --       4 id of the deliveries, unique; or "": a look only, nothing is taken as sent
 -- -> { application, gateway, { delivery id, service, property, JSON value, ... }, ... }, a list for each
---    service; { } when nothing is due
+--    service; { } when nothing is due. What is taken as sent is an event, while somebody watches
 -- Safe to repeat: the second run finds it sent; what was lost in between is due again after the window.
 local timer = 'desired:' .. ARGV[1]
 local record = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'status', 'mute', 'desired')
@@ -76,6 +77,17 @@ for i, name in ipairs(names) do
         redis.call('HSET', KEYS[3], 'd' .. name, ARGV[2] .. ' ' .. list[1] .. ' ' .. value.value)
       end
     end
+  end
+end
+if ARGV[4] ~= '' and #answer > 0 and redis.call('EXISTS', KEYS[6]) == 1 then
+  for i = 3, #answer do
+    local list, properties = answer[i], {}
+    for n = 3, #list, 2 do
+      properties[#properties + 1] = cjson.encode(list[n]) .. ':' .. list[n + 1]
+    end
+    redis.call('XADD', KEYS[5], '*', 'e', table.concat(
+      { '1', 'desired.sent', record[1], ARGV[1], record[2], ARGV[2], '{"service":' ..
+        cjson.encode(list[2]) .. ',"properties":{' .. table.concat(properties, ',') .. '}}' }, ' '))
   end
 end
 local pending = is_pending and '1' or '0'

@@ -46,6 +46,8 @@ static void keys_of_a_partition_have_their_names(void **state)
     assert_key(&key, key_lease(&key, 7), "{p7}:own");
     assert_key(&key, key_nodes(&key, 7), "{p7}:nodes");
     assert_key(&key, key_on_node(&key, 7, STR("host.0a")), "{p7}:on:host.0a");
+    assert_key(&key, key_watch(&key, 7, STR("0a")), "{p7}:w:0a");
+    assert_key(&key, key_watched(&key, 7), "{p7}:watched");
     assert_key(&key, key_epoch(&key, 7), "{p7}:epoch");
     assert_key(&key, key_command_devices(&key, 7), "{p7}:cmds");
 }

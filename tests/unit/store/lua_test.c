@@ -52,6 +52,8 @@
 #define EPOCH     "{p7}:epoch"
 #define PARKED    "{p7}:park:d"
 #define TABLE     "{p7}:parked"
+#define WATCH     "{p7}:w:w1"
+#define WATCHED   "{p7}:watched"
 #define DEPLOYMENT "{g}:conf"
 #define BREAKERS  "{a1}:breakers"
 #define APP_BREAKERS "{aapp1}:breakers"
@@ -1566,6 +1568,8 @@ static void a_catalogues_reader_gets_the_events_that_were_left(void **state)
 
 /* -- reports ---------------------------------------------------------------------------------- */
 
+#define CLAIM_KEYS KEYS(LEASE, EPOCH, TABLE, WATCHED)
+
 static void assert_expires_within(const char *key, int64_t from_ms, int64_t to_ms);
 
 #define REPORT_KEYS KEYS(DEVICE, SHADOW, EVENTS, HISTORY, DESIRED)
@@ -1849,16 +1853,17 @@ static void a_free_partition_is_claimed_with_the_next_epoch(void **state)
     (void)state;
     given("SET " EPOCH " 41");
     freeReplyObject(call(admin, 4, (const char *[]){"HSET", TABLE, "d", "7 a u"}));
-    ANSWER("i1:42 d 7 a u", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i1", "60000"));
-    assert_state(EPOCH " 42\n" LEASE " i1:42\n" TABLE " d=7 a u\n");
+    freeReplyObject(call(admin, 4, (const char *[]){"ZADD", WATCHED, "9", "w1 dev1"}));
+    ANSWER("i1:42 d 7 a u w1 dev1", lease_claim, CLAIM_KEYS, ARGS("i1", "60000"));
+    assert_state(EPOCH " 42\n" LEASE " i1:42\n" TABLE " d=7 a u\n" WATCHED " w1 dev1=9\n");
     assert_expires_within(LEASE, 30000, 60000);
 }
 
 static void an_instance_claims_its_own_partition_with_a_newer_epoch(void **state)
 {
     (void)state;
-    ANSWER("i1:1 ", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i1", "60000"));
-    ANSWER("i1:2 ", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i1", "90000"));
+    ANSWER("i1:1  ", lease_claim, CLAIM_KEYS, ARGS("i1", "60000"));
+    ANSWER("i1:2  ", lease_claim, CLAIM_KEYS, ARGS("i1", "90000"));
     assert_state(EPOCH " 2\n" LEASE " i1:2\n");
     assert_expires_within(LEASE, 61000, 90000);
 }
@@ -1868,10 +1873,10 @@ static void a_partition_that_is_held_is_not_claimed(void **state)
     (void)state;
     given("SET " EPOCH " 41");
     given("SET " LEASE " i1:41");
-    REFUSED(" -1", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i2", "60000"));
+    REFUSED(" -1", lease_claim, CLAIM_KEYS, ARGS("i2", "60000"));
     /* one id is the beginning of the other */
-    REFUSED(" -1", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i", "60000"));
-    REFUSED(" -1", lease_claim, KEYS(LEASE, EPOCH, TABLE), ARGS("i11", "60000"));
+    REFUSED(" -1", lease_claim, CLAIM_KEYS, ARGS("i", "60000"));
+    REFUSED(" -1", lease_claim, CLAIM_KEYS, ARGS("i11", "60000"));
 }
 
 static void who_may_not_claim_a_partition_is_told_when_its_lease_ends(void **state)
@@ -1880,11 +1885,60 @@ static void who_may_not_claim_a_partition_is_told_when_its_lease_ends(void **sta
 
     (void)state;
     given("SET " LEASE " i1:41 PX 60000");
-    reply = eval(script_lease_claim.body, KEYS(LEASE, EPOCH, TABLE), ARGS("i2", "90000"));
+    reply = eval(script_lease_claim.body, CLAIM_KEYS, ARGS("i2", "90000"));
     assert_int_equal(reply->elements, 2);
     assert_string_equal(reply->element[0]->str, "");
     assert_in_range(reply->element[1]->integer, 30000, 60000);
     freeReplyObject(reply);
+}
+
+/* -- watches ---------------------------------------------------------------------------------- */
+
+#define WATCH_OPEN_KEYS  KEYS(DEVICE, EVENTS, WATCH, WATCHED)
+#define WATCH_READ_KEYS  KEYS(WATCH, WATCHED, LEASE)
+
+static void a_watch_begins_with_an_event_for_the_owner(void **state)
+{
+    redisReply *reply;
+
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1");
+    given("ZADD " WATCHED " 1 w0");
+    reply = eval(script_watch_open.body, WATCH_OPEN_KEYS, ARGS("dev1", "w1", "1000", "60000", "1"));
+    assert_int_equal(reply->type, REDIS_REPLY_STRING);
+    freeReplyObject(reply);
+    assert_expires_within(WATCH, 30000, 60000);
+    ANSWER("+FULL", watch_open, WATCH_OPEN_KEYS, ARGS("dev1", "w2", "1000", "60000", "1"));
+    given("DEL " WATCHED); /* holds a time */
+    assert_state(DEVICE " app=app1 gateway=gw1\n" EVENTS
+                        "\n  e 1 watch.started app1 dev1 gw1 1000 {\"watch\":\"w1\"}\n" WATCH "\n  e \n");
+}
+
+static void a_device_that_does_not_exist_is_not_watched(void **state)
+{
+    (void)state;
+    REFUSED("+GONE", watch_open, WATCH_OPEN_KEYS, ARGS("dev1", "w1", "1000", "60000", "1"));
+    REFUSED("+GONE", watch_read, WATCH_READ_KEYS, ARGS("w1 dev1", "5-0", "60000", "10"));
+    assert_state("");
+}
+
+static void a_watch_is_read_on_and_what_was_read_goes(void **state)
+{
+    (void)state;
+    given("SET " LEASE " i1:7");
+    given("XADD " WATCH " 5-0 e x");
+    given("XADD " WATCH " 5-1 e a");
+    given("XADD " WATCH " 6-0 e b lost 3");
+    given("XADD " WATCH " 7-0 e c");
+    ANSWER("4 3 i1:7 5-1 a 0 6-0 b 3", watch_read, WATCH_READ_KEYS, ARGS("w1 dev1", "5-0", "60000", "2"));
+    ANSWER("4 3 i1:7 5-1 a 0 6-0 b 3", watch_read, WATCH_READ_KEYS, ARGS("w1 dev1", "5-0", "60000", "2"));
+    ANSWER("4 1 i1:7 7-0 c 0", watch_read, WATCH_READ_KEYS, ARGS("w1 dev1", "6-0", "60000", "2"));
+    given("DEL " LEASE);
+    ANSWER("4 0 ", watch_read, WATCH_READ_KEYS, ARGS("w1 dev1", "7-0", "60000", "2"));
+    assert_expires_within(WATCH, 30000, 60000);
+    given("XADD " WATCH " MAXLEN 1 8-0 e d");
+    given("XADD " WATCH " MAXLEN 1 9-0 e e");
+    ANSWER("6 1  9-0 e 0", watch_read, WATCH_READ_KEYS, ARGS("w1 dev1", "7-0", "60000", "2"));
 }
 
 static void a_lease_is_renewed_by_its_fence_only(void **state)
@@ -2164,7 +2218,7 @@ static void urls_are_paused_up_to_a_limit(void **state)
 
 #define SET_KEYS KEYS(DEVICE, DESIRED, DESIRED_HISTORY)
 #define SET_ARGS(now, most, ...) ARGS("app1", now, most, "1000", "5", "1000", "60000", "{}", __VA_ARGS__)
-#define DUE_KEYS KEYS(DEVICE, SHADOW, DESIRED, TIMERS)
+#define DUE_KEYS KEYS(DEVICE, SHADOW, DESIRED, TIMERS, EVENTS, WATCHED)
 
 static void desired_values_are_written_with_their_version_and_their_history(void **state)
 {
@@ -2222,6 +2276,26 @@ static void what_was_sent_is_due_after_the_window(void **state)
     assert_state(DEVICE " app=app1 desired=1 gateway=gw1 status=ONLINE\n" DESIRED
                         " d/a/y=1000 id-1 1 d/a/z=950 old 3\n" TIMERS " desired:dev1=1050\n");
     ANSWER("app1 gw1 ie-1 a y 1 z 3", shadow_due, DUE_KEYS, ARGS("dev1", "1100", "100", "ie"));
+}
+
+static void what_is_sent_is_an_event_while_somebody_watches(void **state)
+{
+    (void)state;
+    given("HSET " DEVICE " app app1 gateway gw1 status ONLINE desired 1");
+    given("ZADD " WATCHED " 1 w1");
+    given_field(DESIRED, "d/a/x", "0 - {\"n\":1}");
+    given_field(DESIRED, "d/a/y\"", "0 - 1");
+    given_field(DESIRED, "d/b/x", "0 - \"t\"");
+    ANSWER("app1 gw1 -1 a x {\"n\":1} y\" 1 -2 b x \"t\"", shadow_due, DUE_KEYS,
+           ARGS("dev1", "1000", "100", ""));
+    given("ZREM " TIMERS " desired:dev1");
+    ANSWER("app1 gw1 id-1 a x {\"n\":1} y\" 1 id-2 b x \"t\"", shadow_due, DUE_KEYS,
+           ARGS("dev1", "1000", "100", "id"));
+    given("DEL " TIMERS " " WATCHED " " DESIRED " " DEVICE);
+    assert_state(EVENTS "\n  e 1 desired.sent app1 dev1 gw1 1000 "
+                        "{\"service\":\"a\",\"properties\":{\"x\":{\"n\":1},\"y\\\"\":1}}"
+                        "\n  e 1 desired.sent app1 dev1 gw1 1000 "
+                        "{\"service\":\"b\",\"properties\":{\"x\":\"t\"}}\n");
 }
 
 static void a_device_without_desired_values_has_nothing_due(void **state)
@@ -2544,6 +2618,7 @@ int main(void)
         EMPTY(another_applications_device_has_no_desired_values),
         EMPTY(more_desired_values_than_the_limit_are_not_written),
         EMPTY(a_look_says_what_is_due_and_takes_nothing_as_sent),
+        EMPTY(what_is_sent_is_an_event_while_somebody_watches),
         EMPTY(what_was_sent_is_due_after_the_window),
         EMPTY(a_device_without_desired_values_has_nothing_due),
         EMPTY(an_answer_is_an_event_and_may_make_values_due_again),
@@ -2565,6 +2640,9 @@ int main(void)
         EMPTY(an_instance_claims_its_own_partition_with_a_newer_epoch),
         EMPTY(a_partition_that_is_held_is_not_claimed),
         EMPTY(who_may_not_claim_a_partition_is_told_when_its_lease_ends),
+        EMPTY(a_watch_begins_with_an_event_for_the_owner),
+        EMPTY(a_device_that_does_not_exist_is_not_watched),
+        EMPTY(a_watch_is_read_on_and_what_was_read_goes),
         EMPTY(a_lease_is_renewed_by_its_fence_only),
         EMPTY(a_lease_is_released_by_its_fence_only),
         EMPTY(the_owner_deletes_events_that_are_done),
