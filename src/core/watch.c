@@ -13,11 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOOK_MS            100    /* between two looks while somebody waits */
-#define UNOWNED_MS         1000   /* a partition that changes hands is nobody's for a moment */
-#define MOST_AT_ONCE       100    /* events of an answer */
-#define MOST_IN_PARTITION  "256"  /* of all instances: a claim reads them */
-#define CURSOR_SIZE        44     /* two 64-bit numbers, '-' and NUL */
+#define LOOK_MS           100   /* between two looks while somebody waits */
+#define UNOWNED_MS        1000  /* a partition that changes hands is nobody's for a moment */
+#define MOST_AT_ONCE      100   /* events of an answer */
+#define MOST_IN_PARTITION "256" /* of all instances: a claim reads them */
+#define CURSOR_SIZE       44    /* two 64-bit numbers, '-' and NUL */
 
 struct watch {
     UT_hash_handle hh;
@@ -25,9 +25,9 @@ struct watch {
     char id[WATCH_ID_DIGITS + 1];
     char *device_id;
     char cursor[CURSOR_SIZE]; /* the last event that was read */
-    int64_t accounted;        /* of all that its stream has ever had: read, or found to be dropped */
-    uint64_t dropped;         /* not told yet */
-    bool was_interrupted;     /* not told yet */
+    int64_t accounted;    /* of all that its stream has ever had: read, or found to be dropped */
+    uint64_t dropped;     /* not told yet */
+    bool was_interrupted; /* not told yet */
     enum watch_state state, told_state;
     int64_t unowned_since_ms; /* tick; 0: it has an owner */
     struct event *timer;      /* the next look while somebody waits, else the end */
@@ -92,10 +92,10 @@ static void forget_in_redis(const struct watch *watch)
     redis_command(core->redis, 2,
                   (struct str[]){STR("UNLINK"), key_watch(&stream, partition, str_of(watch->id))},
                   NULL, NULL);
-    redis_command(core->redis, 3,
-                  (struct str[]){STR("ZREM"), key_watched(&table, partition),
-                                 str_n(member, (size_t)len)},
-                  NULL, NULL);
+    redis_command(
+        core->redis, 3,
+        (struct str[]){STR("ZREM"), key_watched(&table, partition), str_n(member, (size_t)len)},
+        NULL, NULL);
 }
 
 /* ---- answering who waits ---- */
@@ -111,8 +111,13 @@ static void answer(struct watch *watch, enum error error, const struct watch_eve
                    size_t count)
 {
     watch_news_cb waiting = watch->waiting;
-    const struct watch_news news = {str_of(watch->device_id), watch->state, watch->was_interrupted,
-                                    watch->dropped, events, count};
+    const struct watch_news news = {
+        .state = watch->state,
+        .was_interrupted = watch->was_interrupted,
+        .dropped = watch->dropped,
+        .events = events,
+        .count = count,
+    };
 
     if (!waiting)
         return;
@@ -136,7 +141,7 @@ static void go_on(struct watch *watch)
     static const struct timeval pause = {0, LOOK_MS * 1000};
 
     if (watch->state != watch->told_state || watch->dropped || watch->was_interrupted ||
-             clock_tick_ms() >= watch->wait_until_ms)
+        clock_tick_ms() >= watch->wait_until_ms)
         answer(watch, ERR_OK, NULL, 0);
     else
         event_add(watch->timer, &pause);
@@ -272,16 +277,15 @@ static void begin(struct watch *watch, redis_cb cb)
     struct decimal now, life;
 
     watch->is_busy = true;
-    redis_script(core->redis, &script_watch_open, 4,
-                 (struct str[]){key_device(&device, partition, device_id),
-                                key_events(&events, partition),
-                                key_watch(&stream, partition, str_of(watch->id)),
-                                key_watched(&table, partition)},
-                 5,
-                 (struct str[]){device_id, str_of(watch->id), decimal_str(&now, clock_now_ms()),
-                                decimal_str(&life, core->settings->watch_life_ms),
-                                STR(MOST_IN_PARTITION)},
-                 cb, watch);
+    redis_script(
+        core->redis, &script_watch_open, 4,
+        (struct str[]){key_device(&device, partition, device_id), key_events(&events, partition),
+                       key_watch(&stream, partition, str_of(watch->id)),
+                       key_watched(&table, partition)},
+        5,
+        (struct str[]){device_id, str_of(watch->id), decimal_str(&now, clock_now_ms()),
+                       decimal_str(&life, core->settings->watch_life_ms), STR(MOST_IN_PARTITION)},
+        cb, watch);
 }
 
 static enum error take_begin(struct watch *watch, enum redis_status status, const redisReply *reply)

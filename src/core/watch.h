@@ -1,15 +1,16 @@
 /*
  * Watches: an administrator sees the events of one device as they are stored.
  *
- * An event leaves its stream as soon as it is delivered, so who reads that stream beside its owner misses
- * some. Therefore a watch has a stream of its own in the device's partition, to which the owner copies what
- * it reads (push/watcher.c), with the ids of the event stream: a copy made twice is refused, and so is one of
- * an event from before the watch. Beginning a watch appends watch.started to the event stream; so the owner
- * hears of it in the right place, and each event stored behind it is either seen or counted as dropped,
- * whoever owns the partition. A new owner learns of watches with its claim.
+ * An event leaves its stream as soon as it is delivered, so who reads that stream beside its owner
+ * misses some. Therefore a watch has a stream of its own in the device's partition, to which the
+ * owner copies what it reads (push/watcher.c), with the ids of the event stream: a copy made twice
+ * is refused, and so is one of an event from before the watch. Beginning a watch appends
+ * watch.started to the event stream; so the owner hears of it in the right place, and each event
+ * stored behind it is either seen or counted as dropped, whoever owns the partition. A new owner
+ * learns of watches with its claim.
  *
- * A watch belongs to the instance that was asked, and lives as long as somebody waits for its events: what
- * is not asked for within core_settings.watch_life_ms is gone, here and in Redis.
+ * A watch belongs to the instance that was asked, and lives as long as somebody waits for its
+ * events: what is not asked for within core_settings.watch_life_ms is gone, here and in Redis.
  */
 #ifndef CORE_WATCH_H
 #define CORE_WATCH_H
@@ -27,8 +28,8 @@ void watches_free(struct core *core); /* after the connection */
 
 typedef void (*watch_opened_cb)(enum error error, struct str watch_id, void *arg);
 
-/* ERR_DEVICE_NOT_FOUND; ERR_OVERLOADED: there are as many as there may be; ERR_INTERNAL. What is returned
- * is not called back. */
+/* ERR_DEVICE_NOT_FOUND; ERR_OVERLOADED: there are as many as there may be; ERR_INTERNAL. What is
+ * returned is not called back. */
 enum error watch_open(struct core *core, struct str device_id, watch_opened_cb cb, void *arg);
 /* false: there is none. Whoever waits for it is answered ERR_NOT_FOUND. */
 bool watch_close(struct core *core, struct str watch_id);
@@ -46,7 +47,6 @@ struct watch_event {
 
 /* What has happened since the last time, valid during the callback. */
 struct watch_news {
-    struct str device_id;
     enum watch_state state;
     bool was_interrupted; /* Redis had lost the watch: some events before these are missing */
     uint64_t dropped;     /* before these, which came too fast or could not be copied */
@@ -55,10 +55,10 @@ struct watch_news {
 };
 typedef void (*watch_news_cb)(enum error error, const struct watch_news *news, void *arg);
 
-/* Answers when there are events, when the state is another than at the last answer, or after wait_ms
- * without. ERR_NOT_FOUND: no such watch; ERR_BAD_REQUEST: somebody waits for it already;
- * ERR_DEVICE_NOT_FOUND: the device has gone, and the watch with it; ERR_INTERNAL: we are stopping. What is
- * returned is not called back. */
+/* Answers when there are events, when the state is another than at the last answer, or after
+ * wait_ms without. ERR_NOT_FOUND: no such watch; ERR_BAD_REQUEST: somebody waits for it already;
+ * ERR_DEVICE_NOT_FOUND: the device has gone, and the watch with it; ERR_INTERNAL: we are stopping.
+ * What is returned is not called back. */
 enum error watch_wait(struct core *core, struct str watch_id, int64_t wait_ms, watch_news_cb cb,
                       void *arg);
 

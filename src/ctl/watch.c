@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-#define WAIT_S     10 /* of a request: shorter than any watch's life */
+#define WAIT_MAX_S 10 /* of a request: should we be killed, the watch ends so much later */
 #define KIND_WIDTH 18 /* "property.reported" and a blank */
 
 struct watching {
@@ -18,6 +18,7 @@ struct watching {
     const char *path;
     uint64_t count, most; /* events shown; 0: no limit */
     int64_t end_ms;       /* tick; INT64_MAX: none */
+    int64_t wait_s;       /* of a request */
     char remark[160];     /* the last one that was told */
 };
 
@@ -103,32 +104,42 @@ static bool is_over(const struct watching *watching)
 }
 
 /* Whole seconds: the last wait may take a little longer than it should. */
-static int wait_s(const struct watching *watching)
+static int64_t next_wait_s(const struct watching *watching)
 {
     int64_t left_ms = watching->end_ms - clock_tick_ms();
 
-    return left_ms >= WAIT_S * 1000 ? WAIT_S : (int)((left_ms + 999) / 1000);
+    return left_ms >= watching->wait_s * 1000 ? watching->wait_s : (left_ms + 999) / 1000;
+}
+
+/* A part of the watch's life. */
+static int64_t longest_wait_s(const struct json *answer)
+{
+    int64_t life_s = 0;
+
+    json_get_i64(answer, "lifeSeconds", &life_s);
+    return life_s / 3 < 1 ? 1 : life_s / 3 < WAIT_MAX_S ? life_s / 3 : WAIT_MAX_S;
 }
 
 static enum ctl_exit follow(struct watching *watching)
 {
     struct client *client = watching->ctl->client;
     struct client_answer answer;
-    int wait = 0; /* at first: is there anything to remark? */
+    int64_t wait_s = 0; /* at first: is there anything to remark? */
 
     while (!is_over(watching)) {
         enum ctl_exit result;
 
         arena_reset(watching->arena);
-        result = client_request(client, watching->arena, "GET",
-                                arena_printf(watching->arena, "%s?wait=%d", watching->path, wait),
-                                NULL, false, &answer);
+        result = client_request(
+            client, watching->arena, "GET",
+            arena_printf(watching->arena, "%s?wait=%" PRId64, watching->path, wait_s), NULL, false,
+            &answer);
         if (is_interrupted)
             break;
         if (result != CTL_DONE)
             return result;
         show_answer(watching, answer.json);
-        wait = wait_s(watching);
+        wait_s = next_wait_s(watching);
     }
     return CTL_DONE;
 }
@@ -189,6 +200,7 @@ static enum ctl_exit watch(struct ctl *ctl, char **arguments)
     client_set_cancel(ctl->client, &is_interrupted);
     watching.path = arena_printf(ctl->arena, "/admin/v1/watches/%.*s",
                                  STR_ARG(json_get_str(answer.json, "watch")));
+    watching.wait_s = longest_wait_s(answer.json);
     watching.arena = arena_new();
     if (!ctl->is_quiet)
         ctl_complain("watching %s; Ctrl-C ends it", arguments[0]);

@@ -208,6 +208,7 @@ struct push {
     struct lane *lanes;        /* hash */
     struct target *targets;    /* hash */
     struct watched *watched;   /* hash: devices that somebody watches; NULL as a rule */
+    uint64_t watch_begins;
     struct event *watch_check; /* timer: are they still watched? */
     struct switched *paused;   /* hash: callback URLs that an operator paused */
     struct event *sweep;       /* timer: age, idle targets, subscriptions that changed elsewhere */

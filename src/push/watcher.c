@@ -1,10 +1,11 @@
 /*
- * Copies for those who watch a device. What is read of an event stream is copied to the watch before it is
- * dispatched, on the connection that deletes it later: so it is in the watch before it can be gone from the
- * stream. Reading a stream again copies again; Redis refuses what a watch has had, by its id.
+ * Copies for those who watch a device. What is read of an event stream is copied to the watch
+ * before it is dispatched, on the connection that deletes it later: so it is in the watch before it
+ * can be gone from the stream. Reading a stream again copies again; Redis refuses what a watch has
+ * had, by its id.
  *
- * Nothing tells us of the end of a watch: its stream has expired then. We see that when we copy, and look
- * now and then at those that nothing is copied for.
+ * Nothing tells us of the end of a watch: its stream has expired then. We see that when we copy,
+ * and look now and then at those that nothing is copied for.
  */
 #include "push/delivery.h"
 
@@ -17,7 +18,8 @@
 
 struct watcher {
     LIST_ENTRY(watcher) entry;
-    uint64_t lost; /* not copied, and not told yet */
+    uint64_t lost;  /* not copied, and not told yet */
+    uint64_t begin; /* its number: a watch that Redis has lost is begun again with its old id */
     char id[WATCH_ID_DIGITS + 1];
 };
 
@@ -44,9 +46,9 @@ static struct watcher *watcher_find(const struct watched *watched, struct str id
     struct watcher *watcher = NULL;
 
     if (watched)
-        LIST_FOREACH (watcher, &watched->watchers, entry)
-            if (str_eq(id, str_of(watcher->id)))
-                break;
+        LIST_FOREACH(watcher, &watched->watchers, entry)
+    if (str_eq(id, str_of(watcher->id)))
+        break;
     return watcher;
 }
 
@@ -74,12 +76,17 @@ static void schedule_check(struct push *push)
 static void add(struct partition *partition, struct str watch_id, struct str device_id)
 {
     struct push *push = partition->push;
-    struct watched *watched = watched_find(push, device_id);
+    struct watched *watched;
     struct watcher *watcher;
 
-    if (watch_id.len != WATCH_ID_DIGITS || !str_is_id(watch_id, KEY_ID_MAX) ||
-        !str_is_id(device_id, KEY_ID_MAX) || watcher_find(watched, watch_id))
+    if (!str_is_id(watch_id, WATCH_ID_DIGITS) || !str_is_id(device_id, KEY_ID_MAX))
         return;
+    watched = watched_find(push, device_id);
+    watcher = watcher_find(watched, watch_id);
+    if (watcher) {
+        watcher->begin = ++push->watch_begins;
+        return;
+    }
     if (!watched) {
         watched = xcalloc(1, sizeof(*watched) + device_id.len);
         watched->partition = partition;
@@ -88,6 +95,7 @@ static void add(struct partition *partition, struct str watch_id, struct str dev
         HASH_ADD(hh, push->watched, id[0], device_id.len, watched);
     }
     watcher = xcalloc(1, sizeof(*watcher));
+    watcher->begin = ++push->watch_begins;
     memcpy(watcher->id, watch_id.p, watch_id.len);
     LIST_INSERT_HEAD(&watched->watchers, watcher, entry);
     schedule_check(push);
@@ -123,19 +131,12 @@ void watcher_forget(struct partition *partition)
             watched_free(push, watched);
 }
 
-static void remove_watcher(struct push *push, struct watched *watched, struct watcher *watcher)
-{
-    LIST_REMOVE(watcher, entry);
-    free(watcher);
-    if (LIST_EMPTY(&watched->watchers))
-        watched_free(push, watched);
-}
-
 /* ---- copying ---- */
 
 struct copy { /* under way, or a question */
     struct push *push;
-    uint64_t lost; /* that it tells of */
+    uint64_t lost;  /* that it tells of */
+    uint64_t begin; /* the watcher's then */
     char watch_id[WATCH_ID_DIGITS + 1];
     size_t device_len;
     char device_id[];
@@ -148,6 +149,7 @@ static struct copy *copy_new(struct push *push, const struct watched *watched,
 
     copy->push = push;
     copy->lost = watcher->lost;
+    copy->begin = watcher->begin;
     watcher->lost = 0;
     memcpy(copy->watch_id, watcher->id, sizeof(copy->watch_id));
     copy->device_len = watched->id_len;
@@ -155,9 +157,21 @@ static struct copy *copy_new(struct push *push, const struct watched *watched,
     return copy;
 }
 
-/* An error is Redis' refusal of what is too old, since it has been copied before. Of a copy whose answer did
- * not come we say that it is lost: it may have been made, or may be made when the stream is read again, but
- * need not. */
+/* Its stream was not there, when it was last asked. */
+static void remove_watcher(struct push *push, struct watched *watched, struct watcher *watcher,
+                           const struct copy *asked)
+{
+    if (watcher->begin != asked->begin)
+        return;
+    LIST_REMOVE(watcher, entry);
+    free(watcher);
+    if (LIST_EMPTY(&watched->watchers))
+        watched_free(push, watched);
+}
+
+/* An error is Redis' refusal of what is too old, since it has been copied before. Of a copy whose
+ * answer did not come we say that it is lost: it may have been made, or may be made when the stream
+ * is read again, but need not. */
 static bool is_settled(enum redis_status status)
 {
     return status == REDIS_DONE || status == REDIS_ERROR;
@@ -175,7 +189,7 @@ static void copied(enum redis_status status, const redisReply *reply, void *arg)
     else if (!is_settled(status))
         metric_add(M_WATCH_EVENTS, 1, "lost", NULL, NULL);
     if (watcher && status == REDIS_DONE && reply->type == REDIS_REPLY_NIL)
-        remove_watcher(push, watched, watcher); /* it has ended */
+        remove_watcher(push, watched, watcher, copy); /* it has ended */
     else if (watcher && status != REDIS_DONE)
         watcher->lost += copy->lost + !is_settled(status);
     free(copy);
@@ -197,11 +211,16 @@ static void copy_to(struct partition *partition, struct watched *watched, struct
     struct copy *copy = copy_new(push, watched, watcher);
     struct decimal most, lost;
     struct key key;
-    struct str words[] = {STR("XADD"), key_watch(&key, partition->number, str_of(copy->watch_id)),
-                          STR("NOMKSTREAM"), STR("MAXLEN"),
+    struct str words[] = {STR("XADD"),
+                          key_watch(&key, partition->number, str_of(copy->watch_id)),
+                          STR("NOMKSTREAM"),
+                          STR("MAXLEN"),
                           decimal_str(&most, most_waiting(push, entry->text.len)),
-                          entry->id, STR("e"), entry->text,
-                          STR("lost"), decimal_str(&lost, (int64_t)copy->lost)};
+                          entry->id,
+                          STR("e"),
+                          entry->text,
+                          STR("lost"),
+                          decimal_str(&lost, (int64_t)copy->lost)};
 
     redis_command(push->core->redis, copy->lost ? 10 : 8, words, copied, copy);
 }
@@ -219,8 +238,8 @@ void watcher_entry_read(struct partition *partition, const struct entry_facts *e
     watched = watched_find(partition->push, facts.device_id);
     if (!watched)
         return;
-    LIST_FOREACH (watcher, &watched->watchers, entry)
-        copy_to(partition, watched, watcher, entry);
+    LIST_FOREACH(watcher, &watched->watchers, entry)
+    copy_to(partition, watched, watcher, entry);
 }
 
 /* ---- are they still there? ---- */
@@ -233,7 +252,7 @@ static void looked(enum redis_status status, const redisReply *reply, void *arg)
     struct watcher *watcher = watcher_find(watched, str_of(question->watch_id));
 
     if (watcher && status == REDIS_DONE && redis_reply_i64(reply) == 0)
-        remove_watcher(push, watched, watcher);
+        remove_watcher(push, watched, watcher, question);
     else if (watcher)
         watcher->lost += question->lost;
     free(question);
@@ -248,7 +267,8 @@ static void check(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     HASH_ITER (hh, push->watched, watched, next) {
-        LIST_FOREACH (watcher, &watched->watchers, entry) {
+        LIST_FOREACH(watcher, &watched->watchers, entry)
+        {
             struct key key;
 
             redis_command(push->core->redis, 2,

@@ -313,7 +313,8 @@ def test_one_waits_for_a_watch_and_nobody_for_one_that_has_ended(platform, devic
         platform.admin("GET", f"/admin/v1/watches/{watch_id}?wait=60").status))
     statuses = []
     waiting.start()
-    wait_until(lambda: platform.admin("GET", f"/admin/v1/watches/{watch_id}").status == 409, "the other")
+    platform.wait_for_metric("http_requests_in_flight", 2)  # that of the metrics is one
+    assert platform.admin("GET", f"/admin/v1/watches/{watch_id}").status == 409
     assert platform.admin("DELETE", f"/admin/v1/watches/{watch_id}").status == 204
     waiting.join()
     assert statuses == [404]

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- watch_read.lua: what came to a watch behind an event; the watch lives on.
 -- KEYS  1 watch   2 table of watches   3 lease of the partition               {p<N>}
 -- ARGV  1 "<watch id> <device id>"   2 id of the last event that was read: it and those before it go
