@@ -415,7 +415,7 @@ void watches_new(struct core *core)
 
 void watches_stop(struct core *core)
 {
-    struct watch *watch, *next;
+    struct watch *watch = NULL, *next;
 
     core->watches->is_stopping = true;
     HASH_ITER (hh, core->watches->table, watch, next) {

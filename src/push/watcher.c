@@ -23,10 +23,12 @@ struct watcher {
     char id[WATCH_ID_DIGITS + 1];
 };
 
+LIST_HEAD(watcher_list, watcher);
+
 struct watched {
     UT_hash_handle hh;
     struct partition *partition;
-    LIST_HEAD(, watcher) watchers;
+    struct watcher_list watchers;
     size_t id_len;
     char id[]; /* the device's */
 };
@@ -43,13 +45,15 @@ static struct watched *watched_find(const struct push *push, struct str device_i
 
 static struct watcher *watcher_find(const struct watched *watched, struct str id)
 {
-    struct watcher *watcher = NULL;
+    struct watcher *watcher;
 
-    if (watched)
-        LIST_FOREACH(watcher, &watched->watchers, entry)
-    if (str_eq(id, str_of(watcher->id)))
-        break;
-    return watcher;
+    if (!watched)
+        return NULL;
+    LIST_FOREACH (watcher, &watched->watchers, entry) {
+        if (str_eq(id, str_of(watcher->id)))
+            return watcher;
+    }
+    return NULL;
 }
 
 static void watched_free(struct push *push, struct watched *watched)
@@ -238,8 +242,9 @@ void watcher_entry_read(struct partition *partition, const struct entry_facts *e
     watched = watched_find(partition->push, facts.device_id);
     if (!watched)
         return;
-    LIST_FOREACH(watcher, &watched->watchers, entry)
-    copy_to(partition, watched, watcher, entry);
+    LIST_FOREACH (watcher, &watched->watchers, entry) {
+        copy_to(partition, watched, watcher, entry);
+    }
 }
 
 /* ---- are they still there? ---- */
@@ -267,8 +272,7 @@ static void check(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     HASH_ITER (hh, push->watched, watched, next) {
-        LIST_FOREACH(watcher, &watched->watchers, entry)
-        {
+        LIST_FOREACH (watcher, &watched->watchers, entry) {
             struct key key;
 
             redis_command(push->core->redis, 2,

@@ -423,3 +423,15 @@ def test_a_pause_of_all_deliveries_is_told_and_ends(start_platform, watch):
     device.report({"n": 1})
     assert platform.admin("POST", "/admin/v1/delivery/resume").status == 204
     wait_until(lambda: watcher.reported() == [1], "the report")
+
+
+def test_a_partition_without_an_owner_is_told(start_redis, start_platform, watch):
+    redis = start_redis()
+    platform = start_platform(redis=redis, partition__heartbeat="1m", partition__lease="10m")
+    device = platform.application().register_device()
+    watcher = watch(platform, device)
+    client = redis.client()
+    for name in client("KEYS", "{p*}:own"):
+        client("DEL", name)
+    client.close()
+    watcher.wait_for_remark("nobody owns")
