@@ -305,6 +305,7 @@ device_sources = \
     src/device/downlink.c \
     src/device/downlink.h \
     src/device/downlink_commands.c \
+    src/device/downlink_family.c \
     src/device/gzip.c \
     src/device/gzip.h \
     src/device/https.c \

@@ -65,7 +65,7 @@ struct offer {
     struct str device_id;
     struct arena *arena;
     bool is_look; /* of a timer: the device is not connected here */
-    device_done_cb cb; /* of a timer */
+    device_done_cb cb; /* NULL: nobody waits for it */
     void *arg;
 };
 
@@ -149,6 +149,15 @@ void shadow_offer(struct core *core, struct str device_id, struct str gateway_id
         ask_what_is_due(offer_new(core, device_id));
     else if (transport->announce)
         transport->announce(device_id, gateway_id, transport->arg);
+}
+
+void shadow_offer_then(struct core *core, struct str device_id, device_done_cb cb, void *arg)
+{
+    struct offer *offer = offer_new(core, device_id);
+
+    offer->cb = cb;
+    offer->arg = arg;
+    ask_what_is_due(offer);
 }
 
 /* Whoever owns the partition need not be who has the device's connection: so it is looked first. */

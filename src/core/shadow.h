@@ -99,6 +99,10 @@ struct shadow_transport {
  * connected directly. */
 void shadow_offer(struct core *core, struct str device_id, struct str gateway_id);
 
+/* The same, where the device is connected, for who asks for many: cb is called when all that is due was
+ * handed over. */
+void shadow_offer_then(struct core *core, struct str device_id, device_done_cb cb, void *arg);
+
 void shadow_answer_take(struct core *core, struct shadow_delivery *delivery,
                         enum shadow_answer answer);
 

@@ -3,12 +3,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "core/children.h"
 #include "core/shadow.h"
 
 #include <stdlib.h>
-
-#define AWAITED_MAX 100 /* answers of one connection */
 
 /* A request that an answer is waited for. It lives until the answer, its time-out or the end of the
  * connection, and until the message's PUBACK when it has one. */
@@ -53,6 +50,7 @@ static void end(struct awaited *awaited, enum shadow_answer answer)
     if (was_oldest)
         set_timer(mqtt);
     shadow_answer_take(mqtt->core, delivery, answer);
+    downlink_has_room(holder);
 }
 
 static void on_answer_timer(evutil_socket_t fd, short what, void *arg)
@@ -117,6 +115,14 @@ static struct awaited *await(struct mqtt_device *holder, struct shadow_delivery 
     return awaited;
 }
 
+void downlink_postpone(struct mqtt_device *holder, struct str device_id, unsigned what)
+{
+    if (is_own(holder, device_id))
+        holder->own_waits |= what;
+    else
+        holder->family_waits |= what;
+}
+
 static void send_set(struct mqtt_device *holder, struct shadow_delivery *delivery)
 {
     struct json_writer *w = json_writer_new();
@@ -134,6 +140,8 @@ static void send_set(struct mqtt_device *holder, struct shadow_delivery *deliver
         set_acknowledged(true, awaited);
         break;
     case MQTT_DOWN_NOT_SENT:
+        if (awaited->holder) /* the connection is still there */
+            downlink_postpone(holder, delivery->device_id, OFFER_DESIRED);
         set_acknowledged(false, awaited);
         break;
     }
@@ -155,12 +163,17 @@ bool downlink_speaks_v5(const struct mqtt_device *holder)
     return holder->uses_v5 || !holder->uses_v1;
 }
 
+static bool has_room_for_answers(const struct mqtt_device *holder)
+{
+    return (int64_t)holder->awaited_count < holder->mqtt->settings->awaited_answers;
+}
+
 static bool reaches(struct str device_id, struct str gateway_id, void *arg)
 {
     const struct device_mqtt *mqtt = arg;
     const struct mqtt_device *holder = holder_of(mqtt->core, device_id, gateway_id);
 
-    return holder && downlink_speaks_v5(holder) && holder->awaited_count < AWAITED_MAX;
+    return holder && downlink_speaks_v5(holder) && has_room_for_answers(holder);
 }
 
 static void deliver(struct shadow_delivery *delivery, void *arg)
@@ -178,11 +191,13 @@ static void deliver(struct shadow_delivery *delivery, void *arg)
 static void announce(struct str device_id, struct str gateway_id, void *arg)
 {
     const struct device_mqtt *mqtt = arg;
-    struct str holder_id = gateway_id.len ? gateway_id : device_id;
+    struct mqtt_device *holder = holder_of(mqtt->core, device_id, gateway_id);
 
     /* Who is here and cannot be reached has been told enough. */
-    if (!session_find(mqtt->core, holder_id))
-        session_tell(mqtt->core, holder_id, device_id);
+    if (!holder)
+        session_tell(mqtt->core, gateway_id.len ? gateway_id : device_id, device_id);
+    else if (downlink_speaks_v5(holder))
+        downlink_postpone(holder, device_id, OFFER_DESIRED);
 }
 
 const struct shadow_transport *device_mqtt_shadow_transport(struct device_mqtt *mqtt)
@@ -192,46 +207,24 @@ const struct shadow_transport *device_mqtt_shadow_transport(struct device_mqtt *
 
 /* ---- what connections tell ---- */
 
-static void offer_shadow(struct mqtt_device *holder, struct str device_id)
+static void offer(struct mqtt_device *holder, struct str device_id, unsigned what)
 {
-    shadow_offer(holder->mqtt->core, device_id, str_of(holder->session->device_id));
-    downlink_take_commands(holder, device_id);
+    if (what & OFFER_DESIRED)
+        shadow_offer(holder->mqtt->core, device_id, str_of(holder->session->device_id));
+    if (what & OFFER_COMMANDS)
+        downlink_take_commands(holder, device_id);
 }
 
 void downlink_offer(struct mqtt_device *holder, struct str device_id)
 {
-    offer_shadow(holder, device_id);
-    downlink_take_commands(holder, device_id);
-}
-
-struct family {
-    struct core *core;
-    struct arena *arena;
-    struct str gateway_id;
-    void (*offer)(struct mqtt_device *holder, struct str device_id);
-};
-
-static void children_known(enum error error, const struct str *ids, size_t count, void *arg)
-{
-    struct family *family = arg;
-    struct session *session = session_find(family->core, family->gateway_id);
-
-    for (size_t i = 0; !error && session && i < count; i++)
-        family->offer(session->connection, ids[i]);
-    arena_free(family->arena);
+    offer(holder, device_id, OFFER_DESIRED | OFFER_COMMANDS);
 }
 
 /* The device itself, and those behind it. */
-static void offer_all(struct mqtt_device *holder,
-                      void (*offer)(struct mqtt_device *holder, struct str device_id))
+static void offer_all(struct mqtt_device *holder, unsigned what)
 {
-    struct arena *arena = arena_new();
-    struct family *family = arena_alloc(arena, sizeof(*family));
-
-    *family = (struct family){holder->mqtt->core, arena,
-                              arena_str(arena, str_of(holder->session->device_id)), offer};
-    offer(holder, family->gateway_id);
-    children_ids(family->core, arena, family->gateway_id, children_known, family);
+    offer(holder, str_of(holder->session->device_id), what);
+    downlink_family_offer(holder, what);
 }
 
 static void set_undecided_timer(struct device_mqtt *mqtt)
@@ -268,15 +261,34 @@ static void on_undecided_timer(evutil_socket_t fd, short what, void *arg)
 void downlink_decided(struct mqtt_device *holder)
 {
     leave_undecided(holder);
-    offer_all(holder, downlink_take_commands);
+    /* Who spoke v1 alone was not offered what is for v5. */
+    offer_all(holder, holder->uses_v1 && holder->uses_v5 ? OFFER_DESIRED | OFFER_COMMANDS
+                                                         : OFFER_COMMANDS);
+}
+
+/* What of the device's own that waits can go now. */
+static unsigned what_fits(const struct mqtt_device *holder)
+{
+    unsigned what = holder->own_waits;
+
+    if (!downlink_has_room_for_command(holder))
+        what &= ~(unsigned)OFFER_COMMANDS;
+    /* All of its values are asked for at once, so not with each acknowledgement. */
+    if (!mqtt_down_is_flowing(holder, holder->commands_asked_for) || !has_room_for_answers(holder) ||
+        (int64_t)holder->sent_count * 2 > holder->mqtt->settings->window)
+        what &= ~(unsigned)OFFER_DESIRED;
+    return what;
 }
 
 void downlink_has_room(struct mqtt_device *holder)
 {
-    if (!holder->has_commands_waiting)
+    unsigned what = what_fits(holder);
+
+    if (!holder->session)
         return;
-    holder->has_commands_waiting = false;
-    offer_all(holder, downlink_take_commands);
+    holder->own_waits &= ~what;
+    offer(holder, str_of(holder->session->device_id), what);
+    downlink_family_has_room(holder);
 }
 
 void downlink_connected(struct mqtt_device *holder)
@@ -289,13 +301,14 @@ void downlink_connected(struct mqtt_device *holder)
         TAILQ_INSERT_TAIL(&mqtt->undecided, holder, undecided);
         set_undecided_timer(mqtt);
     }
-    offer_all(holder, offer_shadow);
+    offer_all(holder, holder->is_undecided ? OFFER_DESIRED : OFFER_DESIRED | OFFER_COMMANDS);
 }
 
 /* What has no PUBACK yet was ended by mqtt_down_clear before. */
 void downlink_disconnected(struct mqtt_device *holder)
 {
     leave_undecided(holder);
+    downlink_family_leave(holder);
     while (!LIST_EMPTY(&holder->awaited))
         end(LIST_FIRST(&holder->awaited), SHADOW_SILENT);
 }
@@ -352,6 +365,7 @@ void downlink_init(struct device_mqtt *mqtt)
     TAILQ_INIT(&mqtt->awaited);
     mqtt->answer_timer = evtimer_new(mqtt->core->base, on_answer_timer, mqtt);
     TAILQ_INIT(&mqtt->undecided);
+    TAILQ_INIT(&mqtt->families);
     mqtt->undecided_timer = evtimer_new(mqtt->core->base, on_undecided_timer, mqtt);
     mqtt->shadow_transport = (struct shadow_transport){reaches, deliver, announce, mqtt};
 }

@@ -1,7 +1,7 @@
 /*
  * What applications want of connected devices: desired values of the shadow (downlink.c), and commands
- * (downlink_commands.c). What is wanted is stored by core before; here it goes out by MQTT, and the
- * device's answer comes back.
+ * (downlink_commands.c), also of those behind a gateway (downlink_family.c). What is wanted is stored by
+ * core before; here it goes out by MQTT, and the device's answer comes back.
  *
  * Desired values go to those who speak v5: properties/set, answered by properties/set/response. A
  * device that has shown that it speaks only v1 gets nothing on topics that it does not know.
@@ -20,7 +20,11 @@ void downlink_connected(struct mqtt_device *holder);
 void downlink_offer(struct mqtt_device *holder, struct str device_id);
 /* It has shown more of what it speaks: what could not be sent to it may go now. */
 void downlink_decided(struct mqtt_device *holder);
-/* A message was acknowledged. */
+enum { OFFER_DESIRED = 1, OFFER_COMMANDS = 2 };
+
+/* There is no room for it now: it is offered again when there is. */
+void downlink_postpone(struct mqtt_device *holder, struct str device_id, unsigned what);
+/* A message was acknowledged, or written, or an answer came, or none will: there may be room. */
 void downlink_has_room(struct mqtt_device *holder);
 /* The connection ends. */
 void downlink_disconnected(struct mqtt_device *holder);
@@ -34,6 +38,17 @@ void downlink_v1_answered(struct upload *upload, const struct json *body);
 
 /* downlink_commands.c */
 void downlink_take_commands(struct mqtt_device *holder, struct str device_id);
+/* The same once, when there is room; asked(arg) is called when Redis has answered, also when the
+ * connection is gone by then. */
+void downlink_ask_for_command(struct mqtt_device *holder, struct str device_id,
+                              void (*asked)(void *arg), void *arg);
+bool downlink_takes_commands(const struct mqtt_device *holder); /* it is known in which dialect */
+bool downlink_has_room_for_command(const struct mqtt_device *holder);
 void downlink_command_answered(struct upload *upload);
+
+/* downlink_family.c: what waits for those behind this gateway, if it is one. */
+void downlink_family_offer(struct mqtt_device *holder, unsigned what);
+void downlink_family_has_room(struct mqtt_device *holder);
+void downlink_family_leave(struct mqtt_device *holder); /* the connection ends */
 
 #endif

@@ -35,6 +35,8 @@ struct carried {
     struct core *core;
     char *holder_id, *session_id, *device_id;
     char *command_id; /* NULL: not known yet */
+    void (*asked)(void *arg); /* NULL: nobody waits for it */
+    void *asked_arg;
 };
 
 static struct carried *carried_new(struct mqtt_device *holder, struct str device_id)
@@ -157,47 +159,72 @@ static void carry(struct mqtt_device *holder, struct carried *carried,
 
 /* ---- asking for it ---- */
 
+static void nothing_taken(struct mqtt_device *holder, struct carried *carried)
+{
+    carried_free(carried);
+    if (!holder)
+        return;
+    holder->commands_asked_for--;
+    downlink_has_room(holder); /* that of what was not there */
+}
+
 static void taken(enum error error, const struct command_taken *taken, void *arg)
 {
     struct carried *carried = arg;
     struct mqtt_device *holder = holder_of(carried);
+    void (*asked)(void *arg) = carried->asked;
+    void *asked_arg = carried->asked_arg;
 
     (void)error; /* when Redis has failed, a timer comes back to it */
-    if (holder)
-        holder->commands_asked_for--;
     if (!taken) {
-        carried_free(carried);
-        return;
-    }
-    carried->command_id = str_dup(taken->id);
-    if (!holder) {
+        nothing_taken(holder, carried);
+    } else if (!holder) {
+        carried->command_id = str_dup(taken->id);
         not_written(carried);
-        return;
+    } else {
+        carried->command_id = str_dup(taken->id);
+        /* One that is immediate may stand behind it, and waits for nothing. */
+        downlink_take_commands(holder, str_of(carried->device_id));
+        holder->commands_asked_for--;
+        carry(holder, carried, taken);
     }
-    /* One that is immediate may stand behind it, and waits for nothing. */
-    downlink_take_commands(holder, str_of(carried->device_id));
-    carry(holder, carried, taken);
+    if (asked)
+        asked(asked_arg); /* now it shows how much room is left */
 }
 
 /* What is asked for will be sent, so there must be room for it. */
-static bool has_room(const struct mqtt_device *holder)
+bool downlink_has_room_for_command(const struct mqtt_device *holder)
 {
-    return (int64_t)(holder->sent_count + holder->commands_asked_for) <
-           holder->mqtt->settings->window;
+    return mqtt_down_is_flowing(holder, holder->commands_asked_for) &&
+           (int64_t)(holder->sent_count + holder->commands_asked_for) <
+               holder->mqtt->settings->window;
+}
+
+bool downlink_takes_commands(const struct mqtt_device *holder)
+{
+    return kind_for(holder) != TOPIC_UNKNOWN;
+}
+
+void downlink_ask_for_command(struct mqtt_device *holder, struct str device_id,
+                              void (*asked)(void *arg), void *arg)
+{
+    struct carried *carried = carried_new(holder, device_id);
+
+    carried->asked = asked;
+    carried->asked_arg = arg;
+    holder->commands_asked_for++;
+    command_take_next(holder->mqtt->core, str_of(holder->session->device_id),
+                      str_of(holder->session->id), device_id, taken, carried);
 }
 
 void downlink_take_commands(struct mqtt_device *holder, struct str device_id)
 {
-    if (kind_for(holder) == TOPIC_UNKNOWN)
+    if (!downlink_takes_commands(holder))
         return;
-    if (!has_room(holder)) {
-        holder->has_commands_waiting = true; /* until a PUBACK has come */
-        return;
-    }
-    holder->commands_asked_for++;
-    command_take_next(holder->mqtt->core, str_of(holder->session->device_id),
-                      str_of(holder->session->id), device_id, taken,
-                      carried_new(holder, device_id));
+    if (downlink_has_room_for_command(holder))
+        downlink_ask_for_command(holder, device_id, NULL, NULL);
+    else
+        downlink_postpone(holder, device_id, OFFER_COMMANDS);
 }
 
 /* ---- answers ---- */

@@ -57,6 +57,7 @@ static void device_free(struct mqtt_device *device)
 {
     /* First, so that nobody takes what ends for an occasion to send more. */
     session_close(device->session);
+    device->session = NULL;
     mqtt_down_clear(device);
     downlink_disconnected(device);
     free(device->app_id);
@@ -138,6 +139,12 @@ void mqtt_device_speaks(struct mqtt_device *device, bool is_v1)
     downlink_decided(device);
 }
 
+static void drained(struct mqtt_connection *connection, void *context)
+{
+    (void)context;
+    downlink_has_room(mqtt_connection_user(connection));
+}
+
 /* ---- the end ---- */
 
 static void closed(struct mqtt_connection *connection, void *context)
@@ -189,6 +196,7 @@ struct device_mqtt *device_mqtt_new(struct core *core,
         .subscribe = mqtt_down_subscribe,
         .unsubscribe = mqtt_down_unsubscribe,
         .puback = mqtt_down_acknowledged,
+        .drained = drained,
         .closed = closed,
         .context = mqtt,
     };

@@ -16,6 +16,8 @@ struct device_mqtt_settings {
     int64_t unpacked_bytes; /* largest gzip payload, unpacked */
     int64_t answer_timeout_ms; /* of a device to a request */
     int64_t decide_ms;         /* that it may take to show which topics it uses */
+    int64_t awaited_answers;   /* of one connection: requests whose answers are waited for */
+    int64_t gateway_offers;    /* of all connections: questions for what waits behind gateways */
 };
 
 struct device_mqtt;

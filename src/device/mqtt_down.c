@@ -91,8 +91,13 @@ static bool matches_any(const struct mqtt_device *device, struct str topic)
 
 bool mqtt_down_is_subscribed(const struct mqtt_device *device, enum mqtt_topic_kind kind)
 {
-    struct arena *arena = arena_new();
-    bool is_subscribed =
+    struct arena *arena;
+    bool is_subscribed;
+
+    if (SLIST_EMPTY(&device->subscriptions))
+        return false;
+    arena = arena_new();
+    is_subscribed =
         matches_any(device, mqtt_topic_down(arena, kind, str_of(device->session->device_id),
                                             STR("x"))) ||
         matches_any(device, mqtt_topic_down(arena, kind, str_of(device->node_id), STR("x")));
@@ -106,6 +111,18 @@ bool mqtt_down_is_subscribed(const struct mqtt_device *device, enum mqtt_topic_k
 bool mqtt_down_has_room(const struct mqtt_device *device)
 {
     return (int64_t)device->sent_count < device->mqtt->settings->window;
+}
+
+bool mqtt_down_is_flowing(const struct mqtt_device *device, size_t coming)
+{
+    switch (mqtt_connection_output(device->connection)) {
+    case MQTT_OUTPUT_EMPTY:
+        return true;
+    case MQTT_OUTPUT_SOME:
+        return coming == 0;
+    default:
+        return false;
+    }
 }
 
 static struct mqtt_sent *find_sent(const struct mqtt_device *device, uint16_t id)

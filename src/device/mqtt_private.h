@@ -25,6 +25,8 @@ struct device_mqtt {
     struct event *answer_timer;
     TAILQ_HEAD(, mqtt_device) undecided;       /* downlink.c: what do they speak? */
     struct event *undecided_timer;
+    TAILQ_HEAD(, family) families; /* downlink_family.c: rounds whose turn comes */
+    size_t offers;                 /* their questions to Redis that are under way */
 };
 
 struct mqtt_subscription {
@@ -44,7 +46,7 @@ struct mqtt_sent { /* and not acknowledged */
 struct mqtt_device { /* as long as its connection */
     struct device_mqtt *mqtt;
     struct mqtt_connection *connection;
-    struct session *session;
+    struct session *session; /* NULL: it is being closed */
     char *app_id, *node_id;
     SLIST_HEAD(, mqtt_subscription) subscriptions;
     LIST_HEAD(, mqtt_sent) sent;
@@ -55,7 +57,9 @@ struct mqtt_device { /* as long as its connection */
     uint32_t commands_asked_for; /* of core, and not here yet */
     bool uses_v1, uses_v5; /* topics, as far as it has shown */
     bool is_undecided;     /* has shown nothing yet, and may still be waited for */
-    bool has_commands_waiting; /* or may have: for room in its window */
+    unsigned own_waits;    /* OFFER_...: what may wait for room to this device */
+    unsigned family_waits; /* the same for those behind it */
+    struct family *family; /* downlink_family.c: a round over them; NULL: none */
     uint16_t last_packet_id;
 };
 
@@ -112,6 +116,9 @@ enum mqtt_down_result {
 /* Explicitly, to all messages of the kind. */
 bool mqtt_down_is_subscribed(const struct mqtt_device *device, enum mqtt_topic_kind kind);
 bool mqtt_down_has_room(const struct mqtt_device *device);
+/* Does it take what is sent to it, so that more can be asked for? coming: how many messages were, and are
+ * not here yet. */
+bool mqtt_down_is_flowing(const struct mqtt_device *device, size_t coming);
 enum mqtt_down_result mqtt_down_send(struct mqtt_device *device, const struct mqtt_down *message);
 
 #endif

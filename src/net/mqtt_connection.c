@@ -164,6 +164,16 @@ bool mqtt_connection_write(struct mqtt_connection *connection, const struct buf 
            bufferevent_write(connection->bev, bytes->p, bytes->len) == 0;
 }
 
+enum mqtt_output mqtt_connection_output(const struct mqtt_connection *connection)
+{
+    size_t waiting = evbuffer_get_length(bufferevent_get_output(connection->bev));
+
+    if (waiting == 0)
+        return MQTT_OUTPUT_EMPTY;
+    return (int64_t)waiting * 2 < server_of(connection)->limits->output_bytes ? MQTT_OUTPUT_SOME
+                                                                             : MQTT_OUTPUT_MUCH;
+}
+
 bool mqtt_publish(struct mqtt_connection *connection, const struct mqtt_publish *packet)
 {
     struct buf head = {0};
@@ -243,10 +253,13 @@ void mqtt_connection_close(struct mqtt_connection *connection, const char *reaso
 static void on_written(struct bufferevent *bev, void *arg)
 {
     struct mqtt_connection *connection = arg;
+    const struct mqtt_service *service = server_of(connection)->service;
 
     (void)bev;
     if (connection->state == MQTT_STATE_FLUSHING)
         close_now(connection, connection->reason);
+    else if (connection->user)
+        service->drained(connection, service->context);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)

@@ -61,6 +61,8 @@ struct mqtt_service {
     int (*subscribe)(struct mqtt_connection *connection, struct mqtt_filter filter, void *context);
     void (*unsubscribe)(struct mqtt_connection *connection, struct str filter, void *context);
     void (*puback)(struct mqtt_connection *connection, uint16_t id, void *context);
+    /* All that waited to be written to it is written. */
+    void (*drained)(struct mqtt_connection *connection, void *context);
     /* Once for each that was accepted; it may not be used any more. */
     void (*closed)(struct mqtt_connection *connection, void *context);
     void *context;
@@ -103,6 +105,9 @@ void *mqtt_connection_user(const struct mqtt_connection *connection);
 
 /* is_stored: also when it can never be, and need not be sent again. Frees the message. */
 void mqtt_message_end(struct mqtt_message *message, bool is_stored);
+
+enum mqtt_output { MQTT_OUTPUT_EMPTY, MQTT_OUTPUT_SOME, MQTT_OUTPUT_MUCH /* half of what may wait */ };
+enum mqtt_output mqtt_connection_output(const struct mqtt_connection *connection);
 
 /* false: it was too slow and is being closed. */
 bool mqtt_publish(struct mqtt_connection *connection, const struct mqtt_publish *packet);

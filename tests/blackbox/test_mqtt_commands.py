@@ -425,3 +425,53 @@ def test_what_the_dead_instance_did_not_take_waits_again(cluster):
     wait_for_status(application, immediate, "FAILED")
     assert v5(meter, platform=one).wait_for_message().topic.endswith(command["commandId"])
     lost.close()
+
+
+# --- many children
+
+
+def family_of(application, count):
+    upload(application, package(protocolType="MQTT"))
+    gateway = application.register_device()
+    return gateway, [application.register_device(gateway=gateway, info=INFO) for _ in range(count)]
+
+
+def next_commands(client, count, acknowledge=True):
+    """How often each device got one."""
+    got = {}
+    for _ in range(count):
+        device_id = client.wait_for_message(acknowledge).json["object_device_id"]
+        got[device_id] = got.get(device_id, 0) + 1
+    return got
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_each_of_many_children_gets_what_waited_for_it(start_platform, qos):
+    platform = start_platform(device__mqtt_window="4")
+    application = platform.application()
+    gateway, children = family_of(application, 40)
+    for child in children:
+        assert application.command(child)["status"] == "PENDING"
+    client = connected(gateway)
+    if qos:
+        client.subscribe(client.topic("commands/#"))
+    assert next_commands(client, 40) == {child.id: 1 for child in children}
+    expect_nothing(client)
+
+
+def test_a_gateway_that_takes_little_is_not_flooded(start_platform):
+    """What waits behind it is more than may wait for it, and than sockets hold: it is sent as it reads."""
+    platform = start_platform(device__mqtt_output_bytes="64k", command__model_check="none",
+                              command__max_bytes="256k", device__mqtt_window="1")
+    application = platform.application()
+    gateway = application.register_device()
+    children = [application.register_device(gateway=gateway) for _ in range(100)]
+    for child in children:
+        application.command(child, paras={"text": "x" * 200000})
+    client = MqttDevice(gateway)
+    assert client.login() == ACCEPTED
+    wait_until(lambda: platform.metric("mqtt_messages_total", direction="down") > 0 and
+               platform.metric("mqtt_gateway_offers") == 0, "the pause")
+    assert platform.metric("mqtt_messages_total", direction="down") < 100
+    assert next_commands(client, 100) == {child.id: 1 for child in children}
+    expect_nothing(client)

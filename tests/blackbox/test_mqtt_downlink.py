@@ -1,5 +1,7 @@
 """What is sent down to MQTT devices: subscriptions, desired values and their answers."""
 
+import threading
+
 import pytest
 
 from helpers import models
@@ -233,3 +235,108 @@ def test_an_application_at_one_instance_reaches_a_device_at_another(cluster):
     answer(client, request_id)
     write(meter, Valve={"position": 76})
     assert wait_for_set(client)[1]["services"][0]["properties"] == {"position": 76}
+
+
+# --- many children
+
+
+def family_of(application, count):
+    models.upload(application)
+    gateway = application.register_device()
+    return gateway, [application.register_device(gateway=gateway, info=models.METER_INFO) for _ in range(count)]
+
+
+def next_sets(client, count, answered=True):
+    """How often each device got one."""
+    got = {}
+    for _ in range(count):
+        request_id, body = wait_for_set(client)
+        got[body["object_device_id"]] = got.get(body["object_device_id"], 0) + 1
+        if answered:
+            answer(client, request_id)
+    return got
+
+
+class Hindrance:
+    """Keeps a Redis busy nearly all of the time."""
+
+    SCRIPT = """local function now() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end
+                local start = now()
+                while now() - start < 4000 do end"""
+
+    def __init__(self, redis):
+        self.client = redis.client()
+        self.is_over = False
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        while not self.is_over:
+            self.client("EVAL", self.SCRIPT, 0)
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.is_over = True
+        self.thread.join()
+        self.client.close()
+
+
+def test_few_questions_for_a_gateways_children_are_under_way_at_once(start_platform, start_redis):
+    redis = start_redis()
+    platform = start_platform(redis=redis, device__mqtt_gateway_offers="5", device__mqtt_awaited_answers="1000")
+    gateway, children = family_of(platform.application(), 200)
+    for child in children:
+        write(child, Valve={"position": 1})
+    with Hindrance(redis):
+        client = connected(gateway)
+        under_way = set()
+
+        def all_are_sent():
+            under_way.add(platform.metric("mqtt_gateway_offers"))
+            return platform.metric("mqtt_messages_total", direction="down") == 200
+        wait_until(all_are_sent, "all values", 60)
+    assert max(under_way) == 5
+    assert next_sets(client, 200, answered=False) == {child.id: 1 for child in children}
+    assert client.is_open()
+
+
+def test_no_more_desired_values_are_sent_than_answers_may_be_awaited(start_platform):
+    platform = start_platform(device__mqtt_awaited_answers="3")
+    gateway, children = family_of(platform.application(), 10)
+    for child in children:
+        write(child, Valve={"position": 1})
+    client = connected(gateway)
+    first = [wait_for_set(client) for _ in range(3)]
+    client.ping()
+    assert PUBLISH not in [one.kind for one in client.kept]
+    for request_id, _ in first:
+        answer(client, request_id)
+    got = next_sets(client, 7)
+    assert {**got, **{body["object_device_id"]: 1 for _, body in first}} == {child.id: 1 for child in children}
+
+
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_desired_values_of_many_children_wait_for_acknowledgements(start_platform, is_connected):
+    platform = start_platform(device__mqtt_window="4")
+    gateway, children = family_of(platform.application(), 20)
+    if is_connected:
+        client = connected(gateway)
+        client.subscribe(client.topic("properties/set/#"))
+    for child in children:
+        write(child, Valve={"position": 1})
+    if not is_connected:
+        client = connected(gateway)
+        client.subscribe(client.topic("properties/set/#"))
+    assert next_sets(client, 20) == {child.id: 1 for child in children}
+
+
+def test_desired_values_of_many_services_wait_for_acknowledgements(start_platform):
+    platform = start_platform(device__mqtt_window="1")
+    application = platform.application()
+    models.upload(application)
+    meter = application.register_device(info=models.METER_INFO)
+    client = connected(meter)
+    client.subscribe(client.topic("properties/set/#"))
+    write(meter, Valve={"position": 1}, Bypass={"position": 2})
+    assert {wait_for_set(client)[1]["services"][0]["service_id"] for _ in range(2)} == {"Valve", "Bypass"}
