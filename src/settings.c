@@ -171,7 +171,7 @@ const struct setting settings_table[] = {
     {"device", "mqtt_unstored_close", SETTING_TIME, AT(mqtt.unstored_close_ms), "5s", 10, HOUR, NULL, true,
      "A connection whose message could not be stored is closed after that, so that the device sends it again", NULL},
     {"device", "login_limit", SETTING_INT, AT(device_mqtt.login_limit), "30", 0, 1000000000, NULL, true,
-     "MQTT logins of one device per login_interval; 0: no limit", NULL},
+     "MQTT logins of one device per login_interval, or ends that its gateway tells of; 0: no limit", NULL},
     {"device", "login_interval", SETTING_TIME, AT(device_mqtt.login_interval_ms), "60s", 1, DAY, NULL, true,
      "Interval of login_limit", NULL},
     {"device", "login_failures", SETTING_INT, AT(device_mqtt.failure_limit), "100", 0, 1000000000, NULL, true,

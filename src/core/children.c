@@ -46,12 +46,14 @@ void children_ids(struct core *core, struct arena *arena, struct str gateway_id,
 
 /* ---- all of them ---- */
 
+#define RECORDS_AT_ONCE 100
+
 struct listing {
     struct core *core;
     struct arena *arena;
     struct str gateway_id;
     struct child *list;
-    size_t count, waiting;
+    size_t count, next, waiting; /* next: whose record is not asked for yet */
     enum error error;
     children_cb cb;
     void *arg;
@@ -74,6 +76,8 @@ static void listing_done(struct listing *listing)
     listing->cb(listing->error, listing->list, kept, listing->arg);
 }
 
+static void read_next(struct listing *listing);
+
 static void record_read(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct reading *reading = arg;
@@ -89,8 +93,8 @@ static void record_read(enum redis_status status, const redisReply *reply, void 
         for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++)
             *members[i] =
                 arena_str(listing->arena, redis_reply_str(redis_reply_at(reply, i + 1)));
-    if (--listing->waiting == 0)
-        listing_done(listing);
+    listing->waiting--;
+    read_next(listing);
 }
 
 static void read_record(struct listing *listing, struct child *child)
@@ -109,6 +113,16 @@ static void read_record(struct listing *listing, struct child *child)
                   record_read, reading);
 }
 
+static void read_next(struct listing *listing)
+{
+    while (listing->next < listing->count && listing->waiting < RECORDS_AT_ONCE) {
+        listing->waiting++;
+        read_record(listing, &listing->list[listing->next++]);
+    }
+    if (listing->waiting == 0)
+        listing_done(listing);
+}
+
 static void read_records(enum error error, const struct str *ids, size_t count, void *arg)
 {
     struct listing *listing = arg;
@@ -118,11 +132,10 @@ static void read_records(enum error error, const struct str *ids, size_t count, 
         return;
     }
     listing->list = arena_zalloc(listing->arena, count * sizeof(*listing->list));
-    listing->count = listing->waiting = count;
-    for (size_t i = 0; i < count; i++) {
+    listing->count = count;
+    for (size_t i = 0; i < count; i++)
         listing->list[i].id = ids[i];
-        read_record(listing, &listing->list[i]);
-    }
+    read_next(listing);
 }
 
 void children_list(struct core *core, struct arena *arena, struct str gateway_id, children_cb cb,
@@ -141,7 +154,7 @@ void children_list(struct core *core, struct arena *arena, struct str gateway_id
 /* ---- one of them ---- */
 
 struct offline {
-    device_done_cb cb;
+    child_offline_cb cb;
     void *arg;
 };
 
@@ -150,14 +163,14 @@ static void gone(enum redis_status status, const redisReply *reply, void *arg)
     struct offline *offline = arg;
     enum error error = core_error_of(status);
 
-    if (!error && !redis_reply_is(reply, "OK"))
+    if (!error && redis_reply_is(reply, "GONE"))
         error = ERR_CHILD_UNKNOWN;
-    offline->cb(error, offline->arg);
+    offline->cb(error, redis_reply_is(reply, "OK"), offline->arg);
     free(offline);
 }
 
 void child_offline(struct core *core, struct str gateway_id, struct str device_id,
-                   device_done_cb cb, void *arg)
+                   child_offline_cb cb, void *arg)
 {
     struct offline *offline = xcalloc(1, sizeof(*offline));
     uint32_t partition = partition_of(core, device_id);

@@ -23,8 +23,10 @@ typedef void (*children_ids_cb)(enum error error, const struct str *ids, size_t 
 void children_ids(struct core *core, struct arena *arena, struct str gateway_id,
                   children_ids_cb cb, void *arg);
 
-/* The gateway says that a device behind it is gone. ERR_CHILD_UNKNOWN. */
+/* The gateway says that a device behind it is gone. ERR_CHILD_UNKNOWN. has_changed: it was ONLINE, and not by
+ * a connection of its own. */
+typedef void (*child_offline_cb)(enum error error, bool has_changed, void *arg);
 void child_offline(struct core *core, struct str gateway_id, struct str device_id,
-                   device_done_cb cb, void *arg);
+                   child_offline_cb cb, void *arg);
 
 #endif

@@ -319,7 +319,7 @@ void report_message(struct core *core, struct arena *arena, struct str device_id
 
 struct check {
     struct core *core;
-    struct str digest, gateway_id;
+    struct str digest, session_id, gateway_id;
     size_t waiting;
     enum error error;
     device_done_cb cb;
@@ -367,6 +367,32 @@ void report_check_token(struct core *core, struct arena *arena, struct str devic
                                  STR("token"), STR("tokenEnd"), STR("oldToken"),
                                  STR("oldTokenEnd"), STR("mute")},
                   token_read, check);
+}
+
+static void session_read(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct check *check = arg;
+    bool is_current = str_eq(redis_reply_str(redis_reply_at(reply, 0)), check->session_id) &&
+                      !redis_reply_is(redis_reply_at(reply, 1), "TRUE");
+
+    check->cb(status != REDIS_DONE ? ERR_INTERNAL : is_current ? ERR_OK : ERR_TOKEN_INVALID,
+              check->arg);
+}
+
+void report_check_session(struct core *core, struct arena *arena, struct str device_id,
+                          struct str session_id, device_done_cb cb, void *arg)
+{
+    struct check *check = arena_zalloc(arena, sizeof(*check));
+    struct key key;
+
+    check->session_id = session_id;
+    check->cb = cb;
+    check->arg = arg;
+    redis_command(core->redis, 4,
+                  (struct str[]){STR("HMGET"),
+                                 key_device(&key, partition_of(core, device_id), device_id),
+                                 STR("session"), STR("mute")},
+                  session_read, check);
 }
 
 static void child_read(enum redis_status status, const redisReply *reply, void *arg)

@@ -44,6 +44,11 @@ enum error report_check_rate_of_app(struct core *core, struct str device_id);
 void report_check_token(struct core *core, struct arena *arena, struct str device_id,
                         struct str token, device_done_cb cb, void *arg);
 
+/* Is it this device's session, and the device not muted? For what a gateway does for others. ERR_OK,
+ * ERR_TOKEN_INVALID. */
+void report_check_session(struct core *core, struct arena *arena, struct str device_id,
+                          struct str session_id, device_done_cb cb, void *arg);
+
 /* Do all of these exist, behind this gateway, and are not muted? ERR_CHILD_UNKNOWN. */
 void report_check_children(struct core *core, struct arena *arena, struct str gateway_id,
                            const struct str *ids, size_t count, device_done_cb cb, void *arg);

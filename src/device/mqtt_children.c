@@ -5,6 +5,8 @@
 #include "device/mqtt_events.h"
 
 #include "base/clock.h"
+#include "base/metric.h"
+#include "base/rate.h"
 #include "core/children.h"
 #include "core/product.h"
 
@@ -265,6 +267,29 @@ static void child_is_there(enum error error, void *arg)
         device_seen(change->event->upload->core, change->device_id, change_done, change);
 }
 
+/* A child that comes and goes counts as if it had logged in each time. */
+static void child_is_gone(enum error error, bool has_changed, void *arg)
+{
+    struct change *change = arg;
+    struct mqtt_device *gateway = upload_device(change->event->upload);
+
+    if (has_changed && gateway)
+        rate_allows(gateway->mqtt->logins, change->device_id);
+    change_done(error, change);
+}
+
+static void set_offline(struct change *change)
+{
+    struct upload *upload = change->event->upload;
+
+    if (rate_is_used_up(upload_device(upload)->mqtt->logins, change->device_id)) {
+        metric_add(M_THROTTLED, 1, "child_status", NULL, NULL);
+        change_later(change, ERR_THROTTLED);
+        return;
+    }
+    child_offline(upload->core, upload->device_id, change->device_id, child_is_gone, change);
+}
+
 static void set_status(struct change *change)
 {
     struct upload *upload = change->event->upload;
@@ -272,7 +297,7 @@ static void set_status(struct change *change)
 
     change->device_id = id_or_none(json_get_str(change->wanted, "device_id"));
     if (str_eq(status, STR("OFFLINE")))
-        child_offline(upload->core, upload->device_id, change->device_id, change_done, change);
+        set_offline(change);
     else if (str_eq(status, STR("ONLINE")))
         report_check_children(upload->core, arena_of(change->event), upload->device_id,
                               &change->device_id, 1, child_is_there, change);

@@ -9,14 +9,17 @@
 
 /* ---- what all of them need ---- */
 
+static void go_on(struct upload *upload);
+
 void mqtt_event_end(struct mqtt_event *event, enum error error)
 {
     struct upload *upload = event->upload;
 
     if (error == ERR_INTERNAL || !upload->error)
         upload->error = error;
-    if (--upload->waiting == 0)
-        upload_end(upload, upload->error);
+    upload->is_event_under_way = false;
+    if (!upload->is_in_events)
+        go_on(upload);
 }
 
 void mqtt_event_ignore(struct mqtt_event *event)
@@ -33,7 +36,7 @@ static void write_event(struct json_writer *w, const struct mqtt_event *event, c
     clock_format_compact(clock_now_ms(), time);
     crypto_random_uuid(own_id);
     json_object(w);
-    json_member_str(w, "object_device_id", event->upload->device_id);
+    json_member_str(w, "object_device_id", event->upload->object_id);
     json_key(w, "services");
     json_array(w);
     json_object(w);
@@ -109,7 +112,7 @@ static void take_versions(struct mqtt_event *event)
         return;
     }
     device_modify(upload->core, upload->message->arena,
-                  arena_str(upload->message->arena, str_of(device->app_id)), upload->device_id,
+                  arena_str(upload->message->arena, str_of(device->app_id)), upload->object_id,
                   &fields, modified, event);
 }
 
@@ -131,22 +134,29 @@ static void take_log(struct mqtt_event *event)
 static const struct {
     const char *service_id, *type;
     void (*take)(struct mqtt_event *event);
+    bool is_of_gateways;
 } known[] = {
-    {"$time_sync", "time_sync_request", answer_time},
-    {"$sub_device_manager", "sub_device_sync_request", mqtt_children_sync},
-    {"$sub_device_manager", "sub_device_update_status", mqtt_children_status},
-    {"$sub_device_manager", "add_sub_device_request", mqtt_children_add},
-    {"$sub_device_manager", "delete_sub_device_request", mqtt_children_delete},
-    {"$sdk_info", "sdk_info_report", take_versions},
-    {"$ota", "version_report", take_versions},
-    {"$log", "log_report", take_log},
+    {"$time_sync", "time_sync_request", answer_time, false},
+    {"$sub_device_manager", "sub_device_sync_request", mqtt_children_sync, true},
+    {"$sub_device_manager", "sub_device_update_status", mqtt_children_status, true},
+    {"$sub_device_manager", "add_sub_device_request", mqtt_children_add, true},
+    {"$sub_device_manager", "delete_sub_device_request", mqtt_children_delete, true},
+    {"$sdk_info", "sdk_info_report", take_versions, false},
+    {"$ota", "version_report", take_versions, false},
+    {"$log", "log_report", take_log, false},
 };
+
+static bool is_about_a_child(const struct upload *upload)
+{
+    return !str_eq(upload->object_id, upload->device_id);
+}
 
 static void take_event(struct mqtt_event *event)
 {
     for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
         if (str_eq(event->service_id, str_of(known[i].service_id)) &&
-            str_eq(event->type, str_of(known[i].type))) {
+            str_eq(event->type, str_of(known[i].type)) &&
+            !(known[i].is_of_gateways && is_about_a_child(event->upload))) {
             known[i].take(event);
             return;
         }
@@ -154,6 +164,47 @@ static void take_event(struct mqtt_event *event)
     mqtt_event_ignore(event);
 }
 
+static void begin_event(struct upload *upload)
+{
+    struct mqtt_event *event = arena_zalloc(upload->message->arena, sizeof(*event));
+    const struct json *service = upload->next_event;
+
+    upload->next_event = service->next;
+    upload->is_event_under_way = true;
+    event->upload = upload;
+    event->service_id = json_get_str(service, "service_id");
+    event->type = json_get_str(service, "event_type");
+    event->event_id = json_get_str(service, "event_id");
+    event->paras = json_get(service, "paras");
+    take_event(event);
+}
+
+/* One after the other, so that a message is not thousands of questions at once. What follows one that could
+ * not be stored waits for the message to come again; and nobody is left to answer when the device has gone. */
+static void go_on(struct upload *upload)
+{
+    upload->is_in_events = true;
+    while (!upload->is_event_under_way && upload->next_event && upload->error != ERR_INTERNAL &&
+           upload_device(upload))
+        begin_event(upload);
+    upload->is_in_events = false;
+    if (!upload->is_event_under_way)
+        upload_end(upload, upload->error);
+}
+
+static void child_checked(enum error error, void *arg)
+{
+    struct upload *upload = arg;
+
+    if (error == ERR_INTERNAL)
+        upload_end(upload, error);
+    else if (error)
+        upload_ignore(upload, "event");
+    else
+        go_on(upload);
+}
+
+/* They are the device's own, or those of one that is behind it. */
 void mqtt_events_take(struct upload *upload)
 {
     const struct json *body = json_parse(upload->message->arena, upload->payload, NULL);
@@ -161,22 +212,15 @@ void mqtt_events_take(struct upload *upload)
     struct str object_id = json_get_str(body, "object_device_id");
 
     if (!services || services->type != JSON_ARRAY || services->count == 0 ||
-        services->count > EVENTS_MAX || (object_id.len && !str_eq(object_id, upload->device_id))) {
+        services->count > EVENTS_MAX) {
         upload_ignore(upload, services ? "event" : "payload");
         return;
     }
-    upload->waiting = services->count;
-    JSON_FOREACH (service, services) {
-        struct mqtt_event *event = arena_zalloc(upload->message->arena, sizeof(*event));
-        bool is_last = !service->next; /* the upload may be gone after it */
-
-        event->upload = upload;
-        event->service_id = json_get_str(service, "service_id");
-        event->type = json_get_str(service, "event_type");
-        event->event_id = json_get_str(service, "event_id");
-        event->paras = json_get(service, "paras");
-        take_event(event);
-        if (is_last)
-            break;
-    }
+    upload->object_id = object_id.len ? object_id : upload->device_id;
+    upload->next_event = services->first;
+    if (is_about_a_child(upload))
+        report_check_children(upload->core, upload->message->arena, upload->device_id,
+                              &upload->object_id, 1, child_checked, upload);
+    else
+        go_on(upload);
 }

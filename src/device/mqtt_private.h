@@ -72,6 +72,10 @@ struct upload {
     struct str payload; /* unpacked */
     size_t waiting;     /* parts of it */
     enum error error;   /* of any part */
+    void (*take)(struct upload *upload); /* when the session was found to be current */
+    struct str object_id;          /* of events: whom they are about */
+    const struct json *next_event; /* of events: not begun yet */
+    bool is_event_under_way, is_in_events;
 };
 
 /* NULL: it is gone, or has connected anew meanwhile. */
@@ -85,6 +89,10 @@ void mqtt_device_speaks(struct mqtt_device *device, bool is_v1);
 
 /* mqtt_uplink.c */
 void mqtt_uplink_publish(struct mqtt_message *message, void *context);
+
+/* Goes on with take() if the connection is still the device's: for what a gateway does for others, where no
+ * script sees its own record. Else the connection is closed. */
+void upload_check(struct upload *upload, void (*take)(struct upload *upload));
 
 /* mqtt_events.c, mqtt_shadow.c: end in upload_end or upload_ignore */
 void mqtt_events_take(struct upload *upload);

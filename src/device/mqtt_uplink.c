@@ -36,6 +36,23 @@ void upload_ignore(struct upload *upload, const char *what)
     upload_end(upload, ERR_OK);
 }
 
+static void session_checked(enum error error, void *arg)
+{
+    struct upload *upload = arg;
+
+    if (error || !upload_device(upload))
+        upload_end(upload, error);
+    else
+        upload->take(upload);
+}
+
+void upload_check(struct upload *upload, void (*take)(struct upload *upload))
+{
+    upload->take = take;
+    report_check_session(upload->core, upload->message->arena, upload->device_id,
+                         upload->session_id, session_checked, upload);
+}
+
 static void reported(enum error error, void *arg)
 {
     struct upload *upload = arg;
@@ -105,19 +122,27 @@ static void take_children(struct upload *upload)
 
 /* ---- messages ---- */
 
+static void take_childs_message(struct upload *upload)
+{
+    struct report_source source = gateway_source(upload);
+
+    report_message(core_of(upload), upload->message->arena, upload->object_id, &source,
+                   upload->payload, reported, upload);
+}
+
 /* The system's form may name a child; everything else is the device's own, whatever it is. */
 static void take_message(struct upload *upload)
 {
-    struct str id = json_get_str(parse(upload), "object_device_id");
-    bool is_own = !id.len || str_eq(id, upload->device_id);
-    struct report_source source = is_own ? own_source(upload) : gateway_source(upload);
+    struct report_source source = own_source(upload);
 
-    if (!is_own && !str_is_id(id, KEY_ID_MAX)) {
+    upload->object_id = json_get_str(parse(upload), "object_device_id");
+    if (!upload->object_id.len || str_eq(upload->object_id, upload->device_id))
+        report_message(core_of(upload), upload->message->arena, upload->device_id, &source,
+                       upload->payload, reported, upload);
+    else if (str_is_id(upload->object_id, KEY_ID_MAX))
+        upload_check(upload, take_childs_message);
+    else
         upload_ignore(upload, "payload");
-        return;
-    }
-    report_message(core_of(upload), upload->message->arena, is_own ? upload->device_id : id,
-                   &source, upload->payload, reported, upload);
 }
 
 /* ---- v1: reports and answers on one topic ---- */
@@ -205,16 +230,16 @@ static void take(struct upload *upload, struct mqtt_device *device)
         take_properties(upload);
         break;
     case TOPIC_CHILDREN:
-        take_children(upload);
+        upload_check(upload, take_children);
         break;
     case TOPIC_MESSAGE:
         take_message(upload);
         break;
     case TOPIC_EVENT:
-        mqtt_events_take(upload);
+        upload_check(upload, mqtt_events_take);
         break;
     case TOPIC_SHADOW_GET:
-        mqtt_shadow_answer(upload);
+        upload_check(upload, mqtt_shadow_answer);
         break;
     case TOPIC_V1_DATA:
         take_v1_data(upload);

@@ -127,7 +127,7 @@ void mqtt_connection_resume(struct mqtt_connection *connection)
     connection->is_ready = false; /* and out of the list */
     if (connection->stall || connection->state > MQTT_STATE_LIVE)
         return;
-    connection->heard_ms = clock_tick_ms();
+    connection->heard_ms = connection->head_ms = clock_tick_ms(); /* its time begins anew */
     bufferevent_enable(connection->bev, EV_READ);
     mqtt_input_process(connection);
     if (connection->state <= MQTT_STATE_LIVE)

@@ -214,7 +214,7 @@ def test_who_does_not_take_what_is_sent_is_closed(start_platform):
     assert platform.metric("mqtt_closed_total", reason="slow") == 1
 
 
-def test_a_message_that_redis_does_not_take_is_not_acknowledged(start_platform, start_redis):
+def test_a_message_that_redis_does_not_take_is_not_acknowledged(start_redis, start_platform):
     redis = start_redis()
     platform = start_platform(redis=redis, device__mqtt_unstored_close="300ms",
                               redis__command_timeout="1s")
@@ -232,7 +232,7 @@ def test_a_message_that_redis_does_not_take_is_not_acknowledged(start_platform, 
     connected(device).report({"n": 2})
 
 
-def test_an_unacknowledged_message_of_qos_0_ends_nothing(start_platform, start_redis):
+def test_an_unacknowledged_message_of_qos_0_ends_nothing(start_redis, start_platform):
     redis = start_redis()
     platform = start_platform(redis=redis, device__mqtt_unstored_close="100ms",
                               redis__command_timeout="1s")
@@ -323,3 +323,23 @@ def test_unknown_acknowledgements_are_ignored(client):
     client.send(packet(PUBACK, struct.pack("!H", 77)))
     client.ping()
     assert PUBLISH not in [one.kind for one in client.kept]
+
+
+def test_the_time_that_the_server_does_not_read_is_not_the_clients(start_redis, start_platform):
+    """The rest of a packet that came while earlier ones waited for Redis."""
+    redis = start_redis()
+    platform = start_platform(redis=redis, device__mqtt_in_flight="1", limits__body_timeout="1s",
+                              limits__header_timeout="300ms")
+    application = platform.application()
+    client, other = (connected(application.register_device()) for _ in range(2))
+    topic = client.topic("properties/report")
+    rest = publish_packet(topic, REPORT, 1, 2)
+    redis.freeze()
+    client.send(publish_packet(topic, REPORT, 1, 1) + rest[:-5])
+    other.send(rest[:-5])
+    assert other.wait_for_close() == []  # so the time of both is over
+    redis.thaw()
+    assert client.wait_for_puback() == 1
+    assert Client(platform.address("mqtt")).wait_for_close() == []  # and a moment more
+    client.send(rest[-5:])
+    assert client.wait_for_puback() == 2

@@ -282,7 +282,7 @@ class Hindrance:
         self.client.close()
 
 
-def test_few_questions_for_a_gateways_children_are_under_way_at_once(start_platform, start_redis):
+def test_few_questions_for_a_gateways_children_are_under_way_at_once(start_redis, start_platform):
     redis = start_redis()
     platform = start_platform(redis=redis, device__mqtt_gateway_offers="5", device__mqtt_awaited_answers="1000")
     gateway, children = family_of(platform.application(), 200)

@@ -104,7 +104,7 @@ def test_a_device_that_also_reports_over_https_is_online_again(watched):
     assert status(watched) == "ONLINE"
 
 
-def test_an_end_that_redis_did_not_hear_of_is_told_later(start_platform, start_redis):
+def test_an_end_that_redis_did_not_hear_of_is_told_later(start_redis, start_platform):
     redis = start_redis()
     platform = start_platform(redis=redis, redis__command_timeout="1s")
     device = platform.application().register_device()
@@ -118,7 +118,7 @@ def test_an_end_that_redis_did_not_hear_of_is_told_later(start_platform, start_r
     wait_for_status(device, "OFFLINE")
 
 
-def test_a_stop_takes_all_devices_offline(start_platform, start_redis):
+def test_a_stop_takes_all_devices_offline(start_redis, start_platform):
     redis = start_redis()
     platform = start_platform(redis=redis)
     devices = [platform.application().register_device() for _ in range(20)]
@@ -130,7 +130,7 @@ def test_a_stop_takes_all_devices_offline(start_platform, start_redis):
 
 
 def test_an_instance_that_was_killed_takes_its_devices_offline_when_it_starts_again(
-        start_platform, start_redis):
+        start_redis, start_platform):
     platform = start_platform(redis=start_redis())
     devices = [platform.application().register_device() for _ in range(5)]
     clients = [connected(device) for device in devices]

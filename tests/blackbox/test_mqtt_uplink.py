@@ -7,6 +7,7 @@ import time
 import pytest
 
 from helpers import models
+from helpers.link import Link
 from helpers.mqtt import ACCEPTED, MqttDevice, connected
 from helpers.nouns import new_name
 from helpers.waiting import wait_until
@@ -410,3 +411,136 @@ def test_nobody_sees_the_shadow_of_others(start_platform):
         client.publish(f"$oc/devices/{topic_id}/sys/shadow/get/request_id=1", body)
     client.ping()
     assert client.kept == [] and ignored(platform, "question") == 3
+
+
+# --- who speaks for others
+
+
+@pytest.mark.parametrize("what", ["report", "message", "status", "add", "question"])
+def test_a_gateway_that_was_taken_over_speaks_for_nobody(application, gateway, children, platform, what):
+    """Also when nobody told this instance: its place in Redis is another's."""
+    product = models.upload(application)["productId"]
+    client = connected(gateway)
+    Link(gateway)
+    child = children[0]
+    node = new_name()
+    topic, body = {
+        "report": ("gateway/sub_devices/properties/report", {"devices": [{"device_id": child.id, **services(n=1)}]}),
+        "message": ("messages/up", {"object_device_id": child.id, "content": "x"}),
+        "status": ("events/up", event("$sub_device_manager", "sub_device_update_status", {
+            "device_statuses": [{"device_id": child.id, "status": "ONLINE"}]})),
+        "add": ("events/up", event("$sub_device_manager", "add_sub_device_request", {
+            "devices": [{"node_id": node, "product_id": product}]})),
+        "question": ("shadow/get/request_id=1", {"object_device_id": child.id}),
+    }[what]
+    before = platform.metric("mqtt_closed_total", reason="not_allowed")
+    client.send_publish(client.topic(topic), body)
+    assert client.wait_for_close() == []
+    assert platform.metric("mqtt_closed_total", reason="not_allowed") == before + 1
+    assert values(child) == {} and child.query()["deviceInfo"]["status"] != "ONLINE"
+    new = application.try_register(deviceInfo={"nodeId": node})
+    assert new.status == 200, new  # it is not there yet
+
+
+# --- events about a child
+
+
+def about(child, *arguments):
+    return {"object_device_id": child if isinstance(child, str) else child.id, **event(*arguments)}
+
+
+@pytest.mark.parametrize("service, kind", [("$sdk_info", "sdk_info_report"), ("$ota", "version_report")])
+def test_a_gateway_tells_of_a_childs_versions(gateway, children, service, kind):
+    client = connected(gateway)
+    client.publish(client.topic("events/up"), about(children[0], service, kind, {"sw_version": "v7"}))
+    assert children[0].query()["deviceInfo"]["swVersion"] == "v7"
+    assert not gateway.query()["deviceInfo"].get("swVersion")
+
+
+def test_a_gateway_asks_for_the_time_for_a_child(gateway, children):
+    client = connected(gateway)
+    client.publish(client.topic("events/up"), about(children[0], "$time_sync", "time_sync_request", {}))
+    message = client.wait_for_message()
+    assert message.topic == client.topic("events/down")
+    assert message.json["object_device_id"] == children[0].id
+
+
+def test_events_about_others_are_ignored(start_platform):
+    platform = start_platform()
+    application = platform.application()
+    gateway, stranger = application.register_device(), application.register_device()
+    child = application.register_device(gateway=gateway)
+    client = connected(gateway)
+    for whom in (stranger, "nobody", "{no id}"):
+        client.publish(client.topic("events/up"), about(whom, "$ota", "version_report", {"sw_version": "v7"}))
+    assert ignored(platform, "event") == 3
+    client.publish(client.topic("events/up"), about(child, "$sub_device_manager", "sub_device_sync_request", {}))
+    assert ignored(platform, "event") == 4
+    assert not stranger.query()["deviceInfo"].get("swVersion")
+    client.ping()
+    assert client.kept == []
+
+
+# --- many children, and such as come and go
+
+
+def test_a_gateway_learns_of_many_children(application, gateway):
+    ids = {application.register_device(gateway=gateway).id for _ in range(120)}
+    client = connected(gateway)
+    client.publish(client.topic("events/up"), event("$sub_device_manager", "sub_device_sync_request", {}))
+    parts = [client.wait_for_message().json["services"][0]["paras"]["devices"] for _ in range(3)]
+    assert [len(part) for part in parts] == [50, 50, 20]
+    assert {one["device_id"] for part in parts for one in part} == ids
+
+
+def set_status(client, child, status):
+    _, paras = manage(client, "sub_device_update_status",
+                      {"device_statuses": [{"device_id": child.id, "status": status}]})
+    return paras
+
+
+def test_a_child_that_comes_and_goes_is_no_flood(start_platform, start_receiver):
+    platform = start_platform(device__login_limit="3", device__login_interval="60s")
+    application = platform.application()
+    receiver = start_receiver()
+    gateway = application.register_device()
+    child, other = (application.register_device(gateway=gateway) for _ in range(2))
+    application.subscribe("deviceInfoChanged", receiver.url("/info"))
+    client = connected(gateway)
+    for _ in range(5):  # what changes nothing does not count
+        assert set_status(client, child, "OFFLINE")["successful_devices"]
+    for n in range(6):
+        assert set_status(client, child, "ONLINE")["successful_devices"]
+        failed = set_status(client, child, "OFFLINE")["failed_devices"]
+        assert [one["error_code"] for one in failed] == ([] if n < 3 else ["IOTDA.021101"])
+    assert platform.metric("throttled_total", scope="child_status") == 3
+    assert child.query()["deviceInfo"]["status"] == "ONLINE"
+    set_status(client, other, "ONLINE")
+    assert set_status(client, other, "OFFLINE")["successful_devices"]
+
+    def told(device):
+        return [r.json["deviceInfo"]["status"] for r in receiver.requests("/info")
+                if r.json["deviceId"] == device.id]
+    wait_until(lambda: len(told(other)) == 2, "the last notification")
+    wait_until(lambda: told(child) == ["ONLINE", "OFFLINE"] * 3 + ["ONLINE"], "those of the child")
+
+
+def test_a_gateway_does_not_take_offline_who_is_connected_itself(gateway, children):
+    child = connected(children[0])
+    client = connected(gateway)
+    set_status(client, children[0], "OFFLINE")
+    assert children[0].query()["deviceInfo"]["status"] == "ONLINE"
+    child.disconnect()
+    wait_until(lambda: children[0].query()["deviceInfo"]["status"] == "OFFLINE", "its own end")
+
+
+def test_a_message_of_many_requests_is_worked_through(gateway, children):
+    client = connected(gateway)
+    body = {"services": [one for n in range(50) for one in event(
+        "$sub_device_manager", "sub_device_update_status",
+        {"device_statuses": [{"device_id": child.id, "status": "ONLINE"} for child in children * 33]},
+        f"e-{n}")["services"]]}
+    client.publish(client.topic("events/up"), body)
+    answers = [client.wait_for_message().json["services"][0] for _ in range(50)]
+    assert [one["event_id"] for one in answers] == [f"e-{n}" for n in range(50)]
+    assert all(len(one["paras"]["successful_devices"]) == 99 for one in answers)
