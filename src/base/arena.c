@@ -68,6 +68,15 @@ void arena_reset(struct arena *arena)
     arena->newest->used = 0;
 }
 
+size_t arena_bytes(const struct arena *arena)
+{
+    size_t sum = sizeof(*arena);
+
+    for (const struct block *block = arena->newest; block; block = block->older)
+        sum += sizeof(*block) + block->capacity;
+    return sum;
+}
+
 static void *take_from(struct block *block, size_t size_bytes)
 {
     void *p = block->bytes + block->used;

@@ -337,7 +337,7 @@ static struct awaited *find(const struct mqtt_device *holder, struct str request
 
 static void set_answered(struct upload *upload, struct awaited *awaited)
 {
-    const struct json *answer = json_parse(upload->message->arena, upload->payload, NULL);
+    const struct json *answer = upload_parse(upload);
 
     end(awaited, is_success(answer) ? SHADOW_OK : SHADOW_REFUSED);
     upload_end(upload, ERR_OK);

@@ -265,7 +265,7 @@ static void take(struct upload *upload, const struct command_answer *answer)
 
 void downlink_command_answered(struct upload *upload)
 {
-    const struct json *body = json_parse(upload->message->arena, upload->payload, NULL);
+    const struct json *body = upload_parse(upload);
 
     if (!body || body->type != JSON_OBJECT || !upload->topic.request_id.len) {
         upload_ignore(upload, "payload");

@@ -207,7 +207,7 @@ static void child_checked(enum error error, void *arg)
 /* They are the device's own, or those of one that is behind it. */
 void mqtt_events_take(struct upload *upload)
 {
-    const struct json *body = json_parse(upload->message->arena, upload->payload, NULL);
+    const struct json *body = upload_parse(upload);
     const struct json *services = json_get(body, "services");
     struct str object_id = json_get_str(body, "object_device_id");
 

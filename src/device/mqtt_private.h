@@ -78,6 +78,8 @@ struct upload {
     bool is_event_under_way, is_in_events;
 };
 
+/* Its payload as JSON; NULL: it is none. */
+const struct json *upload_parse(struct upload *upload);
 /* NULL: it is gone, or has connected anew meanwhile. */
 struct mqtt_device *upload_device(const struct upload *upload);
 void upload_end(struct upload *upload, enum error error);

@@ -102,7 +102,7 @@ void mqtt_shadow_answer(struct upload *upload)
 {
     struct shadow_question *question =
         arena_alloc(upload->message->arena, sizeof(*question));
-    const struct json *body = json_parse(upload->message->arena, upload->payload, NULL);
+    const struct json *body = upload_parse(upload);
     struct str object_id = json_get_str(body, "object_device_id");
 
     *question = (struct shadow_question){upload, json_get_str(body, "service_id")};

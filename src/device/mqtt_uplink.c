@@ -83,9 +83,12 @@ static struct report_source gateway_source(const struct upload *upload)
     return (struct report_source){.gateway_id = upload->device_id};
 }
 
-static const struct json *parse(struct upload *upload)
+const struct json *upload_parse(struct upload *upload)
 {
-    return json_parse(upload->message->arena, upload->payload, NULL);
+    const struct json *body = json_parse(upload->message->arena, upload->payload, NULL);
+
+    mqtt_message_weigh(upload->message);
+    return body;
 }
 
 /* ---- properties ---- */
@@ -93,7 +96,7 @@ static const struct json *parse(struct upload *upload)
 static void take_properties(struct upload *upload)
 {
     struct report_source source = own_source(upload);
-    const struct json *services = json_get(parse(upload), "services");
+    const struct json *services = json_get(upload_parse(upload), "services");
 
     report_properties(core_of(upload), upload->message->arena, upload->device_id, &source,
                       services, reported, upload);
@@ -103,7 +106,7 @@ static void take_properties(struct upload *upload)
 static void take_children(struct upload *upload)
 {
     struct report_source source = gateway_source(upload);
-    const struct json *devices = json_get(parse(upload), "devices");
+    const struct json *devices = json_get(upload_parse(upload), "devices");
 
     if (!devices || devices->type != JSON_ARRAY || devices->count == 0 ||
         devices->count > CHILDREN_MAX) {
@@ -130,12 +133,23 @@ static void take_childs_message(struct upload *upload)
                    upload->payload, reported, upload);
 }
 
+/* Any bytes may come, and nothing else of them is looked at: so the tree goes at once. */
+static struct str object_id_of(const struct upload *upload)
+{
+    struct arena *arena = arena_new();
+    struct str id = json_get_str(json_parse(arena, upload->payload, NULL), "object_device_id");
+
+    id = arena_str(upload->message->arena, id);
+    arena_free(arena);
+    return id;
+}
+
 /* The system's form may name a child; everything else is the device's own, whatever it is. */
 static void take_message(struct upload *upload)
 {
     struct report_source source = own_source(upload);
 
-    upload->object_id = json_get_str(parse(upload), "object_device_id");
+    upload->object_id = object_id_of(upload);
     if (!upload->object_id.len || str_eq(upload->object_id, upload->device_id))
         report_message(core_of(upload), upload->message->arena, upload->device_id, &source,
                        upload->payload, reported, upload);
@@ -198,7 +212,7 @@ static const struct json *services_of_v1(struct arena *arena, const struct json 
 static void take_v1_data(struct upload *upload)
 {
     struct report_source source = own_source(upload);
-    const struct json *body = parse(upload);
+    const struct json *body = upload_parse(upload);
     struct str type = json_get_str(body, "msgType");
 
     if (str_eq(type, STR("deviceReq")))
@@ -257,10 +271,15 @@ static void take(struct upload *upload, struct mqtt_device *device)
 /* false: it is no gzip, or too large unpacked. */
 static bool unpack(struct upload *upload, const struct device_mqtt_settings *settings)
 {
+    bool is_good;
+
     upload->payload = upload->message->publish.payload;
-    return !upload->topic.is_gzip ||
-           gzip_unpack(upload->message->arena, upload->payload, (size_t)settings->unpacked_bytes,
-                       &upload->payload);
+    if (!upload->topic.is_gzip)
+        return true;
+    is_good = gzip_unpack(upload->message->arena, upload->payload,
+                          (size_t)settings->unpacked_bytes, &upload->payload);
+    mqtt_message_weigh(upload->message);
+    return is_good;
 }
 
 void mqtt_uplink_publish(struct mqtt_message *message, void *context)

@@ -30,6 +30,17 @@ struct mqtt_pending *mqtt_pending_new(struct mqtt_connection *connection, size_t
     return pending;
 }
 
+void mqtt_message_weigh(struct mqtt_message *message)
+{
+    struct mqtt_pending *pending = pending_of(message);
+    size_t bytes = arena_bytes(message->arena) + MQTT_MESSAGE_COST;
+
+    if (bytes <= pending->reserved)
+        return;
+    pending->server->reserved += bytes - pending->reserved;
+    pending->reserved = bytes;
+}
+
 /* The service is done with it: its memory can go, its place in the order may have to stay. */
 static void release(struct mqtt_pending *pending)
 {

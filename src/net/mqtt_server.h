@@ -103,6 +103,9 @@ bool mqtt_accept(struct mqtt_message *login, void *user);
 void mqtt_refuse(struct mqtt_message *login, enum mqtt_connack code);
 void *mqtt_connection_user(const struct mqtt_connection *connection);
 
+/* Its arena has grown, by a parsed or unpacked payload: that counts, too, against bytes_in_flight. */
+void mqtt_message_weigh(struct mqtt_message *message);
+
 /* is_stored: also when it can never be, and need not be sent again. Frees the message. */
 void mqtt_message_end(struct mqtt_message *message, bool is_stored);
 

@@ -1,5 +1,6 @@
 """MQTT connections: packets, limits, and what becomes of those who do not keep to the rules."""
 
+import gzip
 import json
 import socket
 import struct
@@ -162,6 +163,28 @@ def test_all_messages_together_may_need_so_much_memory(start_platform):
            for client in clients]
     for client, wanted in zip(clients, ids):
         assert [client.wait_for_puback() for _ in wanted] == wanted
+
+
+@pytest.mark.parametrize("payload", [
+    {"services": [{"service_id": "Meter", "properties": {"text": "x" * 1000000}}]},  # larger when unpacked
+    {"services": [{"service_id": "Meter", "properties": {"list": [1] * 300000}}]},   # and as a tree
+], ids=["text", "list"])
+def test_what_a_message_becomes_counts_too(start_redis, start_platform, payload):
+    redis = start_redis()
+    platform = start_platform(redis=redis, device__mqtt_bytes_in_flight="1m")
+    application = platform.application()
+    client, other = (connected(application.register_device()) for _ in range(2))
+    topic = client.topic("properties/report") + "?encoding=gzip"
+    packed = gzip.compress(json.dumps(payload).encode())
+    redis.freeze()
+    ids = [client.send_publish(topic, packed) for _ in range(8)]
+    platform.wait_for_metric("mqtt_messages_total", 1, direction="up")
+    for _ in range(5):
+        other.ping()
+    taken = platform.metric("mqtt_messages_total", direction="up")
+    redis.thaw()
+    assert [client.wait_for_puback() for _ in ids] == ids
+    assert taken <= 2
 
 
 def test_more_connections_than_allowed_are_closed_at_once(start_platform):

@@ -26,6 +26,22 @@ static void arena_pieces_are_aligned_and_do_not_overlap(void **state)
     arena_free(arena);
 }
 
+static void arena_knows_how_much_it_takes(void **state)
+{
+    struct arena *arena = arena_new();
+    size_t empty = arena_bytes(arena);
+
+    (void)state;
+    assert_in_range(empty, 4096, 4200);
+    arena_alloc(arena, 100);
+    assert_int_equal(arena_bytes(arena), empty);
+    arena_alloc(arena, 100000);
+    assert_in_range(arena_bytes(arena), empty + 100000, empty + 100100);
+    arena_reset(arena);
+    assert_int_equal(arena_bytes(arena), empty);
+    arena_free(arena);
+}
+
 static void arena_gives_large_pieces_a_block_of_their_own(void **state)
 {
     struct arena *arena = arena_new();
@@ -106,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arena_pieces_are_aligned_and_do_not_overlap),
+        cmocka_unit_test(arena_knows_how_much_it_takes),
         cmocka_unit_test(arena_gives_large_pieces_a_block_of_their_own),
         cmocka_unit_test(arena_takes_pieces_of_any_size),
         cmocka_unit_test(arena_zalloc_gives_zeros),
