@@ -143,7 +143,7 @@ const struct setting settings_table[] = {
     {"device", "mqtt_keep_alive_max", SETTING_INT, AT(mqtt.keep_alive_max_s), "1200", 1, 65535, NULL, true,
      "Longest keep-alive time (s); 0 and what is outside of the two is refused with CONNACK 2", NULL},
     {"device", "mqtt_messages", SETTING_INT, AT(mqtt.messages), "50", 0, 1000000000, NULL, true,
-     "Messages per second that are read from one MQTT connection; 0: no limit", NULL},
+     "Messages and requests to subscribe that are read from one MQTT connection per second; 0: no limit", NULL},
     {"device", "mqtt_bytes", SETTING_SIZE, AT(mqtt.message_bytes), "1m", 0, 1024 * MIB, NULL, true,
      "Their bytes per second; 0: no limit", NULL},
     {"device", "mqtt_payload_bytes", SETTING_SIZE, AT(mqtt.payload_bytes), "1m", 1 * KIB, 100 * MIB, NULL, true,

@@ -22,6 +22,12 @@ static struct mqtt_subscription *find(const struct mqtt_device *device, struct s
     return subscription;
 }
 
+static int not_granted(void)
+{
+    metric_add(M_MQTT_IGNORED, 1, "subscription", NULL, NULL);
+    return MQTT_NOT_GRANTED;
+}
+
 int mqtt_down_subscribe(struct mqtt_connection *connection, struct mqtt_filter filter,
                         void *context)
 {
@@ -33,11 +39,11 @@ int mqtt_down_subscribe(struct mqtt_connection *connection, struct mqtt_filter f
 
     if (!device || !mqtt_topic_is_subscribable(filter.text, str_of(device->session->device_id),
                                                str_of(device->node_id)))
-        return MQTT_NOT_GRANTED;
+        return not_granted();
     subscription = find(device, filter.text);
     if (!subscription) {
         if ((int64_t)device->subscription_count >= mqtt->settings->subscriptions)
-            return MQTT_NOT_GRANTED;
+            return not_granted();
         subscription = xmalloc(sizeof(*subscription) + filter.text.len);
         subscription->len = filter.text.len;
         memcpy(subscription->filter, filter.text.p, filter.text.len);

@@ -111,14 +111,22 @@ static bool rate_allows(struct mqtt_connection *connection)
            !(limits->message_bytes && connection->second_bytes >= (uint64_t)limits->message_bytes);
 }
 
-/* A message takes its share before it is read. */
+/* What costs more than a look at it. */
+static bool has_share(const struct mqtt_connection *connection)
+{
+    return connection->head.type == MQTT_PUBLISH || connection->head.type == MQTT_SUBSCRIBE ||
+           connection->head.type == MQTT_UNSUBSCRIBE;
+}
+
+/* It takes its share before it is read. */
 static bool admit(struct mqtt_connection *connection)
 {
     struct mqtt_server *server = server_of(connection);
 
-    if (connection->is_admitted || connection->head.type != MQTT_PUBLISH)
+    if (connection->is_admitted || !has_share(connection))
         return true;
-    if ((int64_t)connection->in_flight >= server->limits->in_flight) {
+    if (connection->head.type == MQTT_PUBLISH &&
+        (int64_t)connection->in_flight >= server->limits->in_flight) {
         mqtt_connection_stall(connection, MQTT_STALL_IN_FLIGHT);
         return false;
     }
@@ -273,6 +281,9 @@ static void take_control(struct mqtt_connection *connection, struct evbuffer *in
     struct str body = bytes ? str_n((const char *)bytes, head.body_len) : STR("");
     const char *error;
 
+    if (connection->is_admitted)
+        mqtt_server_release(server_of(connection), head.body_len + MQTT_MESSAGE_COST);
+    connection->is_admitted = false;
     switch (head.type) {
     case MQTT_SUBSCRIBE:
     case MQTT_UNSUBSCRIBE:

@@ -148,6 +148,15 @@ def test_bytes_are_counted_too(start_platform):
     assert platform.metric("throttled_total", scope="mqtt") == 1
 
 
+def test_requests_to_subscribe_are_counted_too(start_platform):
+    platform = start_platform(device__mqtt_messages="2")
+    client = connected(platform.application().register_device())
+    for _ in range(3):
+        assert client.subscribe(client.topic("events/down")) == [1]
+        client.unsubscribe(client.topic("events/down"))
+    assert platform.metric("throttled_total", scope="mqtt") >= 2
+
+
 def test_few_messages_of_a_connection_are_under_way_at_once(start_platform):
     platform = start_platform(device__mqtt_in_flight="1")
     client = connected(platform.application().register_device())

@@ -53,6 +53,8 @@ def test_subscriptions_have_a_limit(start_platform):
     assert client.subscribe(*mine[:3], qos=0) == [0, 0, 0]  # again, which is no new one
     client.unsubscribe(mine[0], "never subscribed")
     assert client.subscribe(mine[3]) == [1]
+    assert client.subscribe("#") == [0x80]
+    assert platform.metric("mqtt_ignored_total", what="subscription") == 2
 
 
 def ask(client):
