@@ -14,11 +14,13 @@
 
 /* How often a report is checked again because its device had got another model meanwhile. */
 #define TRIES_MAX 3
-#define UNCHECKED STR("*")
+#define UNCHECKED      STR("*")
+#define REQUEST_ID_MAX 128 /* characters of a notification's */
 
 struct report {
     struct core *core;
     struct arena *arena;
+    struct str request_id; /* "": none */
     struct str device_id, proof, gateway_id; /* proof: digest of a token, or "@" and a session */
     const char *kind;
     const struct json *services; /* of properties; NULL: a message */
@@ -150,6 +152,11 @@ static struct str digest_of(struct arena *arena, struct str token)
     return str_of(digest);
 }
 
+static struct str quoted(struct str request_id)
+{
+    return request_id.len <= REQUEST_ID_MAX && str_is_printable(request_id) ? request_id : STR("");
+}
+
 static struct report *report_new(struct core *core, struct arena *arena, struct str device_id,
                                  const struct report_source *source, device_done_cb cb, void *arg)
 {
@@ -162,6 +169,7 @@ static struct report *report_new(struct core *core, struct arena *arena, struct 
                         ? str_of(arena_printf(arena, "@%.*s", STR_ARG(source->session_id)))
                         : digest_of(arena, source->token);
     report->gateway_id = source->gateway_id.p ? source->gateway_id : STR("");
+    report->request_id = quoted(source->request_id);
     report->cb = cb;
     report->arg = arg;
     return report;
@@ -174,7 +182,7 @@ static void send_checked(struct report *report, struct str reference, const stru
 {
     report->tries++;
     report->reference = arena_str(report->arena, reference);
-    report_body_make(report->arena, report->services, model,
+    report_body_make(report->arena, report->services, report->request_id, model,
                      report->core->settings->model_enforces_enum, &report->body);
     send_report(report);
 }

@@ -13,11 +13,12 @@
 #include "core/report_body.h"
 
 /* Who speaks: the device itself with its token or by its session, or its gateway, which was checked
- * before. One of them. */
+ * before. One of them; and how it calls its report, if it does. */
 struct report_source {
     struct str token;      /* as the device sent it */
     struct str session_id; /* core/session.h */
     struct str gateway_id;
+    struct str request_id; /* of properties; left out unless it is 1 to 128 printable characters */
 };
 
 /* services: the array of a report, [{service_id, properties, event_time}], checked here:

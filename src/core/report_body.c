@@ -140,8 +140,8 @@ static void take_service(struct making *making, const struct json *given)
 
 /* ---- the whole ---- */
 
-void report_body_make(struct arena *arena, const struct json *services, const struct model *model,
-                      bool enforces_enum, struct report_body *body)
+void report_body_make(struct arena *arena, const struct json *services, struct str request_id,
+                      const struct model *model, bool enforces_enum, struct report_body *body)
 {
     struct making making = {.arena = arena,
                             .body = body,
@@ -158,6 +158,8 @@ void report_body_make(struct arena *arena, const struct json *services, const st
     JSON_FOREACH (service, services)
         take_service(&making, service);
     json_array_end(making.event);
+    if (request_id.len)
+        json_member_str(making.event, "requestId", request_id);
     json_object_end(making.event);
     if (making.taken)
         body->payload = arena_str(arena, json_writer_text(making.event));

@@ -28,9 +28,9 @@ struct report_body {
 /* The shape of a report's array [{service_id, properties, event_time}]. */
 bool report_services_are_valid(const struct json *services);
 
-/* services: of a valid shape; model NULL: all is taken. */
-void report_body_make(struct arena *arena, const struct json *services, const struct model *model,
-                      bool enforces_enum, struct report_body *body);
+/* services: of a valid shape; request_id "" or STR_NONE: none; model NULL: all is taken. */
+void report_body_make(struct arena *arena, const struct json *services, struct str request_id,
+                      const struct model *model, bool enforces_enum, struct report_body *body);
 /* Into the metric. */
 void report_body_count(const struct report_body *body);
 

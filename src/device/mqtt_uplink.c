@@ -75,12 +75,14 @@ static void part_reported(enum error error, void *arg)
 
 static struct report_source own_source(const struct upload *upload)
 {
-    return (struct report_source){.session_id = upload->session_id};
+    return (struct report_source){.session_id = upload->session_id,
+                                  .request_id = upload->topic.request_id};
 }
 
 static struct report_source gateway_source(const struct upload *upload)
 {
-    return (struct report_source){.gateway_id = upload->device_id};
+    return (struct report_source){.gateway_id = upload->device_id,
+                                  .request_id = upload->topic.request_id};
 }
 
 const struct json *upload_parse(struct upload *upload)

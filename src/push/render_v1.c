@@ -114,6 +114,17 @@ static void service(const struct json *reported, struct json_writer *w)
     json_object_end(w);
 }
 
+/* Null unless the device has named its report. */
+static void request_id(const struct rendering *r, struct json_writer *w)
+{
+    struct str id = json_get_str(r->payload, "requestId");
+
+    if (id.p)
+        json_member_str(w, "requestId", id);
+    else
+        json_member_null(w, "requestId");
+}
+
 static void device_data_changed(const struct rendering *r, size_t part, struct json_writer *w)
 {
     const struct json *reported = json_get(r->payload, "services")->first;
@@ -122,19 +133,19 @@ static void device_data_changed(const struct rendering *r, size_t part, struct j
         reported = reported->next;
     head(r, w, "deviceDataChanged");
     gateway(r, w);
-    json_member_null(w, "requestId");
+    request_id(r, w);
     json_key(w, "service");
     service(reported, w);
     json_object_end(w);
 }
 
-/* Here requestId stands before deviceId, and it is null as in every recorded body. */
+/* Here requestId stands before deviceId. */
 static void device_datas_changed(const struct rendering *r, size_t part, struct json_writer *w)
 {
     (void)part;
     json_object(w);
     json_member_text(w, "notifyType", "deviceDatasChanged");
-    json_member_null(w, "requestId");
+    request_id(r, w);
     json_member_str(w, "deviceId", r->facts->device_id);
     gateway(r, w);
     json_key(w, "services");

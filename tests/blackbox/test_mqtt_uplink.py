@@ -50,6 +50,19 @@ def test_a_report_may_have_a_request_id(device, client, suffix):
     assert values(device) == {"Meter": {"n": 1}}
 
 
+@pytest.mark.parametrize("suffix, told", [
+    ("", None), ("?request_id=", None), ("?request_id=r-1", "r-1"), ("?request_id=r/1", "r/1"),
+    ("?request_id=" + "x" * 128, "x" * 128), ("?request_id=" + "x" * 129, None), ("?request_id=a\tb", None)],
+    ids=lambda value: str(value)[:20])
+def test_applications_learn_how_a_device_calls_its_report(application, client, receiver, suffix, told):
+    for kind in ("deviceDataChanged", "deviceDatasChanged"):
+        application.subscribe(kind, receiver.url(f"/{kind}"))
+    client.publish(client.topic("properties/report") + suffix, services(n=1))
+    for kind in ("deviceDataChanged", "deviceDatasChanged"):
+        body = receiver.wait_for_one(f"/{kind}").json
+        assert "requestId" in body and body["requestId"] == told
+
+
 @pytest.mark.parametrize("suffix", ["?encoding=gzip", "?request_id=1&encoding=gzip",
                                     "?encoding=gzip&request_id=1"])
 def test_a_report_may_be_packed(device, client, suffix):
