@@ -84,8 +84,10 @@ static void batch_answered(enum redis_status status, const redisReply *reply, vo
 
     take_out(batch, is_deleted || !is_ours);
     if (is_ours && status == REDIS_DONE && !is_deleted)
-        owner_lost(partition);
-    else if (is_deleted && is_ours && stream->park)
+        owner_doubt(partition);
+    if (is_deleted && is_ours)
+        handover_written(partition);
+    if (is_deleted && is_ours && stream->park)
         park_set_size(stream->park, redis_reply_i64(redis_reply_at(reply, 0)),
                       redis_reply_i64(redis_reply_at(reply, 1)));
     if (!TAILQ_EMPTY(&stream->done))
@@ -170,34 +172,63 @@ void acknowledger_forget(struct stream *stream)
     }
 }
 
-static void send_ids(const struct partition *partition, struct str *args, size_t count)
+/* ---- at the end of owning ---- */
+
+struct closing {
+    struct partition *partition;
+    char fence[FENCE_SIZE];
+};
+
+static void closing_answered(enum redis_status status, const redisReply *reply, void *arg)
 {
+    struct closing *closing = arg;
+    struct partition *partition = closing->partition;
+    bool is_ours = strcmp(closing->fence, partition->fence) == 0;
+
+    free(closing);
+    if (!is_ours)
+        return;
+    partition->closings--;
+    if (status != REDIS_DONE || !is_deletion(reply))
+        partition->is_closed = false;
+    if (status == REDIS_DONE && !is_deletion(reply))
+        owner_doubt(partition);
+    owner_partition_moved(partition);
+}
+
+static void send_closing(struct partition *partition, struct str *args, size_t count)
+{
+    struct closing *closing = xcalloc(1, sizeof(*closing));
     struct key lease, entries;
 
+    closing->partition = partition;
+    memcpy(closing->fence, partition->fence, sizeof(closing->fence));
+    partition->closings++;
     args[0] = str_of(partition->fence);
     redis_script(partition->push->core->redis, &script_acknowledge, 2,
                  (struct str[]){key_lease(&lease, partition->number),
                                 key_events(&entries, partition->number)},
-                 1 + count, args, NULL, NULL);
+                 1 + count, args, closing_answered, closing);
 }
 
-void acknowledger_send_parked(struct partition *partition)
+void acknowledger_close(struct partition *partition)
 {
     struct str args[1 + IDS_MAX];
     const struct push_event *event;
     size_t count = 0;
 
+    partition->is_closed = true; /* unless an answer says otherwise */
     for (event = partition->stream.events; event; event = event->hh.next) {
         if (TAILQ_EMPTY(&event->deliveries) || !TAILQ_FIRST(&event->deliveries)->is_parked_too)
             continue;
         args[1 + count++] = event->id;
         if (count == IDS_MAX) {
-            send_ids(partition, args, count);
+            send_closing(partition, args, count);
             count = 0;
         }
     }
     if (count > 0)
-        send_ids(partition, args, count);
+        send_closing(partition, args, count);
 }
 
 void acknowledger_start(struct acknowledger *acknowledger)

@@ -185,6 +185,14 @@ struct target {
     char key[]; /* "<application> <url>" */
 };
 
+/* What partitions that ceased to be owned have left to their next owners. */
+struct leavings {
+    size_t partitions, lost; /* lost: of these, to another owner */
+    size_t parked;           /* deliveries of events that others have had */
+    size_t on_wire;          /* attempts that are not waited for: these come once more */
+    size_t unconfirmed; /* events that somebody has had, as Redis was not told: they may come once more */
+};
+
 struct push {
     struct core *core;
     const struct push_settings *settings;
@@ -220,6 +228,7 @@ struct push {
     bool has_redis; /* and knows its partitions */
     bool is_going;  /* since Redis was (last) reached, and the switches were read */
     bool is_stopping, is_paused;
+    struct leavings left; /* since the log spoke of it */
     unsigned sweeps;
     int64_t beaten_ms; /* tick: the last heartbeat; 0: none yet */
 };
@@ -241,6 +250,10 @@ struct partition {
     int64_t lease_until_ms;  /* tick; what we may believe without asking */
     int64_t release_by_ms;   /* tick; then what is on the wire is not waited for any more */
     size_t in_flight;        /* attempts with its events */
+    int64_t written_ms;      /* tick; of what is written then, the last confirmation; 0: it is not time */
+    size_t closings;         /* acknowledgements under way of what is on the wire and parked besides */
+    bool is_closed;          /* they were sent, and none was refused */
+    bool is_doubted;         /* a write was refused: what a renewal says is waited for */
     bool is_wanted;          /* by this instance, at the last heartbeat */
     char last_id[EVENT_ID_SIZE];
     bool is_to_be_read_anew; /* from its start; a read under way is not the one */
@@ -257,7 +270,9 @@ void owner_start(struct owner *owner); /* Redis can be used (again) */
 /* Gives all partitions back, each when what is on the wire has ended, or after limit_ms; stopped(arg)
  * when Redis has heard of it, or is not there. */
 void owner_stop(struct owner *owner, int64_t limit_ms, void (*stopped)(void *arg), void *arg);
-void owner_lost(struct partition *partition);  /* somebody else owns it */
+/* A write was refused: is it somebody else's, or did only the lease run out? What was refused is to be
+ * sent again; it comes behind the renewal. */
+void owner_doubt(struct partition *partition);
 /* Something of it ended: if it is being given away, that may go on. */
 void owner_partition_moved(struct partition *partition);
 size_t owner_partition_count(const struct push *push);
@@ -270,6 +285,11 @@ bool partition_may_send(const struct partition *partition, int64_t now_ms);
 void handover_park_begun(struct push *push);
 /* Can the lease be given back? Does what is still to be done for it. */
 bool handover_is_over(struct partition *partition, int64_t now_ms);
+/* Before its events are forgotten: what of them may come once more. */
+void handover_count(const struct partition *partition, bool is_lost);
+/* Redis has confirmed something that was written for it. */
+void handover_written(struct partition *partition);
+void handover_say(struct push *push); /* a line about what was counted, and the metric */
 
 /* stream.c: entries in memory */
 void stream_init(struct stream *stream, struct partition *partition, struct park *park);
@@ -304,8 +324,8 @@ struct acknowledger *acknowledger_new(struct push *push);
 void acknowledger_free(struct acknowledger *acknowledger);
 void acknowledger_start(struct acknowledger *acknowledger); /* sends what is due */
 /* Events that are on the wire and parked besides: for their partition, which is given away, they are
- * done. Nobody waits for the answer. */
-void acknowledger_send_parked(struct partition *partition);
+ * done. is_closed says whether that holds when no closings are under way. */
+void acknowledger_close(struct partition *partition);
 void event_done(struct push_event *event); /* takes it: nothing more is to be done for it */
 void acknowledger_forget(struct stream *stream); /* what was not sent yet */
 
@@ -401,6 +421,8 @@ void parker_resume(struct parker *parker); /* sends what is due */
 bool park_wants(const struct target *target, const struct partition *partition);
 void park_add(struct target *target, struct push_event *event,
               const struct delivery_facts *which);
+/* It was on the wire while it was parked, and has been answered: out of the park. */
+void park_take_back(struct delivery *delivery);
 /* A new owner hears of what is parked: the fields and values of the table. */
 void park_take_over(struct partition *partition, const struct redisReply *table);
 /* After an acknowledgement: what is left in Redis. */

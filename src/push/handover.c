@@ -8,11 +8,16 @@
  * lease is given back. What nobody has had is in the stream still.
  *
  * What is on the wire when the time is over is not waited for: if others have had the event it is
- * parked for this subscription too, and comes there once more; else it is left in the stream.
+ * parked for this subscription too, and comes there once more unless it is answered before the lease
+ * is given back; else it is left in the stream. Nothing else comes twice as long as Redis answers: what
+ * has been had is waited for until it is recorded. How much may come once more is said in the log.
  */
+#include "push/headers.h"
 #include "push/park.h"
 
-#define GRACE_MS 5000 /* for what is to be written then */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
 
 /* ---- what others have had ---- */
 
@@ -34,6 +39,20 @@ static bool has_begun(const struct lane *lane)
     return false;
 }
 
+static bool is_on_wire(const struct delivery *delivery)
+{
+    return delivery->lane->state == LANE_IN_FLIGHT &&
+           TAILQ_FIRST(&delivery->lane->deliveries) == delivery;
+}
+
+static void count_parked(struct lane *lane)
+{
+    const struct delivery *delivery;
+
+    TAILQ_FOREACH (delivery, &lane->deliveries, in_lane)
+        lane->push->left.parked += !is_on_wire(delivery) && !delivery->event->stream->park;
+}
+
 /* Behind what is on the wire; if that fails it is parked as well, for the sake of order.
  * false: there was nothing to do. */
 static bool park_begun(struct lane *lane)
@@ -43,6 +62,7 @@ static bool park_begun(struct lane *lane)
                        TAILQ_NEXT(head, in_lane) != NULL;
 
     head->event->is_begun = true;
+    count_parked(lane);
     lane_park(lane);
     return has_changed;
 }
@@ -75,9 +95,11 @@ static void park_in_flight(struct partition *partition)
             const struct delivery_facts which = {delivery->lane->subscription_id, delivery->part,
                                                  delivery->attempts, delivery->refusals};
 
-            if (!delivery->is_parked_too)
-                park_add(delivery->lane->target, event, &which);
+            if (delivery->is_parked_too)
+                continue;
+            park_add(delivery->lane->target, event, &which);
             delivery->is_parked_too = true;
+            partition->push->left.parked++;
         }
     }
 }
@@ -100,21 +122,108 @@ static bool is_all_written(const struct partition *partition)
     return is_written(&partition->stream);
 }
 
+void handover_written(struct partition *partition)
+{
+    if (partition->written_ms)
+        partition->written_ms = clock_tick_ms();
+}
+
+/* For as long as a lease lives nothing was confirmed: it would be refused by now. */
+static bool is_given_up(struct partition *partition, int64_t now_ms)
+{
+    if (!partition->written_ms)
+        partition->written_ms = now_ms;
+    return now_ms - partition->written_ms >= partition->push->core->settings->lease_ms;
+}
+
 bool handover_is_over(struct partition *partition, int64_t now_ms)
 {
     struct push *push = partition->push;
 
     if (partition->in_flight > 0 && now_ms < partition->release_by_ms)
         return false;
-    if (now_ms >= partition->release_by_ms + GRACE_MS)
-        return true; /* Redis does not take it: better once more than never */
+    if (is_given_up(partition, now_ms))
+        return true;
     if (redis_is_connected(push->core->redis))
         park_in_flight(partition);
     if (!is_all_written(partition)) {
+        partition->is_closed = false;
         parker_resume(push->parker);
         acknowledger_start(push->acknowledger);
         return false;
     }
-    acknowledger_send_parked(partition);
-    return true;
+    if (!partition->is_closed && partition->closings == 0)
+        acknowledger_close(partition);
+    return partition->is_closed && partition->closings == 0;
+}
+
+/* ---- what comes once more ---- */
+
+static void count_on_wire(struct push *push, const struct push_event *event)
+{
+    const struct delivery *delivery;
+
+    TAILQ_FOREACH (delivery, &event->deliveries, in_event) {
+        char id[NOTIFY_ID_SIZE];
+
+        if (!is_on_wire(delivery))
+            continue;
+        push->left.on_wire++;
+        notify_id_write(delivery, id);
+        log_debug("owner", "notification=%s state=left reason=on_wire", id);
+    }
+}
+
+/* Somebody has had it, and Redis has not confirmed that. What is for one subscription alone has been
+ * had when nothing is left of it. */
+static bool is_unconfirmed(const struct push_event *event)
+{
+    const struct partition *partition = event->stream->partition;
+    const struct delivery *delivery = TAILQ_FIRST(&event->deliveries);
+
+    if (!event->is_begun || (delivery && event->only.subscription_id.p))
+        return false;
+    return !delivery || !delivery->is_parked_too || !partition->is_closed || partition->closings > 0;
+}
+
+static void count_stream(const struct stream *stream)
+{
+    struct push *push = stream->partition->push;
+    const struct push_event *event;
+
+    for (event = stream->events; event; event = event->hh.next) {
+        count_on_wire(push, event);
+        if (!is_unconfirmed(event))
+            continue;
+        push->left.unconfirmed++;
+        log_debug("owner", "event=%u-%.*s state=left reason=unconfirmed",
+                  (unsigned)stream->partition->number, STR_ARG(event->origin_id));
+    }
+}
+
+void handover_count(const struct partition *partition, bool is_lost)
+{
+    struct push *push = partition->push;
+    const struct park *park;
+
+    push->left.partitions++;
+    push->left.lost += is_lost;
+    count_stream(&partition->stream);
+    TAILQ_FOREACH (park, &partition->parks, in_partition)
+        count_stream(&park->stream);
+}
+
+void handover_say(struct push *push)
+{
+    const struct leavings *left = &push->left;
+
+    if (left->partitions == 0)
+        return;
+    log_write(left->unconfirmed ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "owner",
+              "state=given_away partitions=%zu lost=%zu parked=%zu on_wire=%zu unconfirmed=%zu",
+              left->partitions, left->lost, left->parked, left->on_wire, left->unconfirmed);
+    metric_add(M_HANDED_OVER, left->parked, "parked", NULL, NULL);
+    metric_add(M_HANDED_OVER, left->on_wire, "on_wire", NULL, NULL);
+    metric_add(M_HANDED_OVER, left->unconfirmed, "unconfirmed", NULL, NULL);
+    push->left = (struct leavings){0};
 }

@@ -17,8 +17,7 @@ static char *put_number(char *out, unsigned number)
     return put(out, decimal_str(&decimal, number));
 }
 
-/* "<partition>-<stream id>[.<part>]-<subscription>": the same on every attempt. */
-static void write_notify_id(const struct delivery *delivery, char out[NOTIFY_ID_SIZE])
+void notify_id_write(const struct delivery *delivery, char out[NOTIFY_ID_SIZE])
 {
     out = put_number(out, delivery->event->stream->partition->number);
     *out++ = '-';
@@ -57,7 +56,7 @@ void attempt_headers_write(struct attempt_headers *headers, const struct deliver
 
     headers->count = 0;
     if (settings->sends_id) {
-        write_notify_id(delivery, headers->id);
+        notify_id_write(delivery, headers->id);
         add(headers, "X-Notify-Id", headers->id);
     }
     add(headers, "X-Notify-Attempt", decimal_str(&headers->attempt, delivery->attempts).p);

@@ -19,6 +19,8 @@ struct attempt_headers {
     char signature[SIGNATURE_TEXT_SIZE];
 };
 
+/* "<partition>-<stream id>[.<part>]-<subscription>": the same on every attempt. */
+void notify_id_write(const struct delivery *delivery, char out[NOTIFY_ID_SIZE]);
 /* Those of an attempt that is made now. */
 void attempt_headers_write(struct attempt_headers *headers, const struct delivery *delivery);
 

@@ -213,6 +213,7 @@ static void park_delivery(struct target *target, struct delivery *delivery)
     const struct delivery_facts which = {delivery->lane->subscription_id, delivery->part,
                                          delivery->attempts, delivery->refusals};
 
+    delivery->is_parked_too = false; /* but parked alone */
     if (event->is_forgotten)
         return; /* its partition's new owner has it */
     if (!is_in_its_park(target, event) || which.attempts != event->only.attempts)

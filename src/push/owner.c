@@ -7,7 +7,8 @@
  * Owning is a lease in Redis with a fence, "<instance>:<epoch>", that each claim makes anew. Every
  * write of an owner shows its fence to the script, so an owner that was asleep while its lease ran out
  * is refused, whatever it believes. It stops believing by itself, too: when its own clock says that
- * the lease may be over it sends nothing more until a renewal has gone well.
+ * the lease may be over it sends nothing more until a renewal has gone well. A lease that ran out and
+ * that nobody else has claimed is renewed all the same, so being late alone costs nothing.
  *
  * An instance that dies is noticed when it has been silent for as long as a lease lives, to the
  * millisecond and not at the next heartbeat; and a lease that is still held by then is claimed again
@@ -37,6 +38,7 @@ struct owner {
     struct event *claim_again; /* timer: a lease ends before the next heartbeat */
     int64_t claim_again_ms;    /* tick */
     struct event *look;        /* at partitions that are being given away; timer */
+    size_t releases; /* under way */
     bool has_said_goodbye;
     void (*stopped)(void *arg);
     void *stopped_arg;
@@ -74,46 +76,56 @@ static struct str lease_life(const struct owner *owner, struct decimal *decimal)
 
 /* ---- losing and giving back ---- */
 
-static void set_free(struct partition *partition)
+static void set_free(struct partition *partition, bool is_lost)
 {
+    handover_count(partition, is_lost);
     partition->state = PARTITION_FREE;
     partition->fence[0] = '\0';
     partition->lease_until_ms = 0;
+    partition->is_doubted = false;
+    partition->closings = 0; /* their answers are nobody's */
     partition_forget_events(partition);
     watcher_forget(partition);
     count_owned(partition->push->owner);
 }
 
-void owner_lost(struct partition *partition)
+static void owner_lost(struct partition *partition)
 {
     if (partition->state == PARTITION_FREE)
         return;
     log_warn("owner", "partition=%u state=lost", (unsigned)partition->number);
     metric_inc(M_LEASE_LOSSES);
-    set_free(partition);
+    set_free(partition, true);
+    event_active(partition->push->owner->look, EV_TIMEOUT, 0); /* to say what that costs */
 }
 
 static void release_answered(enum redis_status status, const redisReply *reply, void *arg)
 {
+    struct owner *owner = arg;
+
     (void)status; /* a lease that could not be given back runs out */
     (void)reply;
-    (void)arg;
+    if (--owner->releases == 0 && owner->push->is_stopping)
+        event_active(owner->look, EV_TIMEOUT, 0);
 }
 
 static void release(struct partition *partition)
 {
     struct key lease;
 
+    partition->push->owner->releases++;
     redis_script(partition->push->core->redis, &script_lease_release, 1,
                  (struct str[]){key_lease(&lease, partition->number)}, 1,
-                 (struct str[]){str_of(partition->fence)}, release_answered, NULL);
-    set_free(partition);
+                 (struct str[]){str_of(partition->fence)}, release_answered, partition->push->owner);
+    set_free(partition, false);
 }
 
 static void start_release(struct partition *partition, int64_t limit_ms)
 {
     partition->state = PARTITION_RELEASING;
     partition->release_by_ms = clock_tick_ms() + limit_ms;
+    partition->written_ms = 0;
+    partition->is_closed = false;
     owner_partition_moved(partition);
 }
 
@@ -133,7 +145,7 @@ static void goodbye_said(enum redis_status status, const redisReply *reply, void
     owner->stopped(owner->stopped_arg);
 }
 
-/* When nothing is held any more. The answer to this command comes after those of all releases. */
+/* When nothing is held any more. */
 static void say_goodbye(struct owner *owner)
 {
     struct push *push = owner->push;
@@ -143,7 +155,7 @@ static void say_goodbye(struct owner *owner)
         if (push->partitions[i].state != PARTITION_FREE)
             return;
     }
-    if (owner->has_said_goodbye)
+    if (owner->releases > 0 || owner->has_said_goodbye)
         return;
     owner->has_said_goodbye = true;
     event_del(owner->heartbeat);
@@ -174,7 +186,9 @@ static void look(evutil_socket_t fd, short what, void *arg)
         else
             is_over = false;
     }
-    if (!is_over)
+    if (is_over)
+        handover_say(push);
+    else
         event_add(owner->look, &(struct timeval){0, LOOK_AGAIN_MS * 1000});
     if (push->is_stopping)
         say_goodbye(owner);
@@ -189,6 +203,7 @@ static void own(struct partition *partition, struct str fence)
     partition->state = PARTITION_OWNED;
     /* from when the claim was sent */
     partition->lease_until_ms += partition->push->core->settings->lease_ms;
+    partition->is_closed = false;
     partition->is_to_be_read_anew = true;
     count_owned(partition->push->owner);
 }
@@ -283,6 +298,7 @@ static void renewed(enum redis_status status, const redisReply *reply, void *arg
     struct renewal *renewal = arg;
     struct partition *partition = renewal->partition;
 
+    partition->is_doubted = false;
     if (status == REDIS_DONE && strcmp(renewal->fence, partition->fence) == 0) {
         if (redis_reply_i64(reply) == 1)
             partition->lease_until_ms =
@@ -296,17 +312,34 @@ static void renewed(enum redis_status status, const redisReply *reply, void *arg
 static void renew(struct partition *partition)
 {
     struct renewal *renewal = xcalloc(1, sizeof(*renewal));
-    struct key lease;
+    struct key lease, epoch;
     struct decimal life;
 
     renewal->partition = partition;
     memcpy(renewal->fence, partition->fence, sizeof(renewal->fence));
     renewal->sent_ms = clock_tick_ms();
-    redis_script(partition->push->core->redis, &script_lease_renew, 1,
-                 (struct str[]){key_lease(&lease, partition->number)}, 2,
+    redis_script(partition->push->core->redis, &script_lease_renew, 2,
+                 (struct str[]){key_lease(&lease, partition->number),
+                                key_epoch(&epoch, partition->number)},
+                 2,
                  (struct str[]){str_of(partition->fence),
                                 lease_life(partition->push->owner, &life)},
                  renewed, renewal);
+}
+
+static void renew_all(struct push *push)
+{
+    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
+        if (push->partitions[i].fence[0])
+            renew(&push->partitions[i]);
+    }
+}
+
+void owner_doubt(struct partition *partition)
+{
+    if (!partition->is_doubted)
+        renew(partition);
+    partition->is_doubted = true;
 }
 
 /* ---- heartbeat ---- */
@@ -319,15 +352,12 @@ static void look_at(struct partition *partition)
         if (partition->is_wanted)
             claim(partition);
         break;
-    case PARTITION_CLAIMING:
-        break;
     case PARTITION_OWNED:
-        renew(partition);
         if (!partition->is_wanted)
             start_release(partition, RELEASE_MS);
         break;
+    case PARTITION_CLAIMING:
     case PARTITION_RELEASING:
-        renew(partition);
         break;
     }
 }
@@ -391,12 +421,7 @@ static void instances_known(enum redis_status status, const redisReply *reply, v
 /* No sign of life any more, but what is still held is kept until it is given back. */
 static void beat_while_stopping(struct owner *owner)
 {
-    struct push *push = owner->push;
-
-    for (uint32_t i = 0; push->partitions && i < push->core->partition_count; i++) {
-        if (push->partitions[i].state == PARTITION_RELEASING)
-            renew(&push->partitions[i]);
-    }
+    renew_all(owner->push);
     schedule_heartbeat(owner, INT64_MAX);
 }
 
@@ -416,6 +441,7 @@ static void beat(evutil_socket_t fd, short what, void *arg)
     if (owner->is_beating)
         return;
     owner->is_beating = true;
+    renew_all(owner->push); /* before others, late like us perhaps, claim what ran out */
     redis_script(core->redis, &script_instance_beat, 1,
                  (struct str[]){key_instances(&instances)}, 2,
                  (struct str[]){str_of(owner->push->instance_id), lease_life(owner, &silence)},

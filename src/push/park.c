@@ -255,11 +255,13 @@ static void written(enum redis_status status, const redisReply *reply, void *arg
 
     park->batches--;
     settle(write, is_parked || !is_ours);
-    if (is_parked && is_ours)
+    if (is_parked && is_ours) {
+        handover_written(partition);
         park_set_size(park, redis_reply_i64(redis_reply_at(reply, 0)),
                       redis_reply_i64(redis_reply_at(reply, 1)));
-    else if (is_ours && status == REDIS_DONE)
-        owner_lost(partition);
+    } else if (is_ours && status == REDIS_DONE) {
+        owner_doubt(partition);
+    }
     if (!TAILQ_EMPTY(&park->writes))
         make_due(park, RETRY_MS);
     unpark_trim(park->target);
@@ -304,6 +306,76 @@ static void send_write(struct park *park)
                  written, write);
     buf_clear(&rests);
 }
+
+/* ---- taking back ---- */
+
+static void taken_back(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct write *write = arg;
+    struct park *park = write->park;
+    struct partition *partition = park->stream.partition;
+
+    park->batches--;
+    if (status == REDIS_DONE && reply->type == REDIS_REPLY_ARRAY &&
+        strcmp(write->fence, partition->fence) == 0)
+        park_set_size(park, redis_reply_i64(redis_reply_at(reply, 0)),
+                      redis_reply_i64(redis_reply_at(reply, 1)));
+    owner_partition_moved(partition);
+    free(write);
+}
+
+/* Behind the write of it. Should Redis not do it, the delivery comes once more. */
+static void send_take_back(struct park *park, const char *name)
+{
+    const struct partition *partition = park->stream.partition;
+    struct write *write = xcalloc(1, sizeof(*write));
+    struct str digest = str_of(park->target->digest);
+    struct key lease, entries, table;
+
+    write->park = park;
+    memcpy(write->fence, partition->fence, sizeof(write->fence));
+    park->batches++;
+    redis_script(park->target->push->core->redis, &script_unpark, 3,
+                 (struct str[]){key_lease(&lease, partition->number),
+                                key_parked(&entries, partition->number, digest),
+                                key_parked_table(&table, partition->number)},
+                 3, (struct str[]){str_of(partition->fence), digest, str_of(name)}, taken_back,
+                 write);
+}
+
+static bool cancel_write(struct park *park, const char *name)
+{
+    struct parking *parking;
+
+    TAILQ_FOREACH (parking, &park->writes, link) {
+        if (strcmp(parking->name, name) != 0)
+            continue;
+        TAILQ_REMOVE(&park->writes, parking, link);
+        park->write_count--;
+        park->writes_sent++; /* there is nothing of it to be read */
+        event_less(parking->event);
+        free(parking);
+        return true;
+    }
+    return false;
+}
+
+void park_take_back(struct delivery *delivery)
+{
+    const struct push_event *event = delivery->event;
+    const struct target *target = delivery->lane->target;
+    struct park *park =
+        target->parks ? target->parks[event->stream->partition->number] : NULL;
+    char name[PARK_NAME_SIZE];
+
+    if (!park || !park_write_name(name, event->origin_id, delivery->part,
+                                  delivery->lane->subscription_id))
+        return; /* its subscription leads elsewhere now */
+    if (!cancel_write(park, name))
+        send_take_back(park, name);
+}
+
+/* ---- sending ---- */
 
 static void leave_due(struct parker *parker, struct park *park)
 {

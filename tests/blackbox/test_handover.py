@@ -3,15 +3,25 @@ A partition changes its owner while callbacks fail, hang or hold their answers: 
 repeated where it was delivered, and who was too late gives nothing up.
 """
 
+import random
+import re
 import time
 
 import pytest
 
+from helpers.ledger import Ledger
 from helpers.load import Load
 from helpers.receiver import Hang
 from helpers.waiting import wait_until
 
 LEASE, HEARTBEAT = 2.0, 1.0
+
+# No lease of these ends by itself: on a busy machine one of a second would, and then a new owner
+# repeats what it cannot know of.
+CLEAN = {"partition__lease": "5m", "push__fail_limit": "1000000", "push__timeout": "1h",
+         "push__stop_timeout": "1500ms"}
+
+BOTH_KINDS = {"/data": "deviceDataChanged", "/datas": "deviceDatasChanged"}
 
 
 def values(requests):
@@ -35,7 +45,7 @@ def expect_all_in_order(requests, devices, count):
 @pytest.mark.parametrize("bad_answer", [503, Hang()], ids=["failing", "hanging"])
 def test_a_rolling_restart_repeats_nothing_beside_a_callback_that_fails(cluster, start_receiver,
                                                                        bad_answer):
-    instances = cluster(push__fail_limit="1000000", push__timeout="1h", push__stop_timeout="1500ms")
+    instances = cluster(**CLEAN)
     good, bad = start_receiver(), start_receiver()
     bad.answers(then=bad_answer)
     application = instances.members[0].application()
@@ -94,7 +104,167 @@ def test_a_stop_waits_for_an_answer_that_takes_its_time(start_platform, receiver
     assert [r.json["service"]["data"]["n"] for r in receiver.wait_for(2)] == [0, 1]
 
 
+def with_one_that_hangs(instances, start_receiver):
+    """The application, the callback that gets everything, and one that answers nothing."""
+    good, hanging = start_receiver(), start_receiver()
+    hanging.answers(then=Hang())
+    application = instances.members[0].application()
+    application.subscribe("deviceDataChanged", good.url("/data"))
+    application.subscribe("deviceDatasChanged", hanging.url("/datas"))
+    return application, good, hanging
+
+
+def report_and_wait(device, good, numbers):
+    for n in numbers:
+        device.report({"n": n})
+    good.wait_for(numbers[-1] + 1)
+
+
+def expect_each_once(good, device, count):
+    """One more report, behind which nothing is on its way."""
+    device.report({"n": count})
+    arrived = good.wait_for(count + 1)
+    assert [r.json["service"]["data"]["n"] for r in arrived] == list(range(count + 1))
+
+
+def given_away(member):
+    """What the log says of the partitions that were given away: the sums of its figures."""
+    sums = {}
+    for line in re.findall(r"state=given_away (.*)", member.log):
+        for name, value in (word.split("=") for word in line.split()):
+            sums[name] = sums.get(name, 0) + int(value)
+    return sums
+
+
+def announced(members):
+    """Notifications that were on the wire when their partition was given away."""
+    return {name for member in members
+            for name in re.findall(r"notification=(\S+) state=left reason=on_wire", member.log)}
+
+
+def test_a_stop_waits_for_a_redis_that_is_late(cluster, start_receiver):
+    """What was had is recorded, however long after push.stop_timeout, while the lease lives."""
+    instances = cluster(1, partition__lease="5m", redis__command_timeout="1m", push__timeout="1h",
+                        push__stop_timeout="100ms")
+    application, good, hanging = with_one_that_hangs(instances, start_receiver)
+    device = application.register_device()
+    report_and_wait(device, good, range(20))
+    hanging.wait_for(1)
+    platform, = instances.members
+    instances.redis.freeze()
+    platform.process.terminate()
+    stopped = time.monotonic()
+    wait_until(lambda: time.monotonic() - stopped > 6.0, "the delay")
+    assert platform.is_running
+    instances.redis.thaw()
+    assert platform.wait_for_exit() == 0
+    hanging.answers(then=200)
+    platform.start()
+    assert values(hanging.wait_for(21)) == [0, *range(20)]
+    expect_each_once(good, device, 20)
+    left = given_away(platform)
+    assert (left["parked"], left["on_wire"], left["unconfirmed"]) == (20, 1, 0)
+
+
+def test_what_is_answered_while_a_stop_waits_for_redis_is_not_repeated(cluster, start_receiver):
+    instances = cluster(1, partition__lease="5m", redis__command_timeout="1m", push__timeout="1h",
+                        push__stop_timeout="100ms")
+    application, good, late = with_one_that_hangs(instances, start_receiver)
+    gate = late.holds()
+    device = application.register_device()
+    report_and_wait(device, good, range(3))
+    late.wait_for(1)
+    platform, = instances.members
+    instances.redis.freeze()
+    platform.process.terminate()
+    stopped = time.monotonic()
+    wait_until(lambda: time.monotonic() - stopped > 1.0, "the limit, and parking")
+    gate.open()
+    wait_until(lambda: late.in_flight == 0, "the answer")
+    instances.redis.thaw()
+    assert platform.wait_for_exit() == 0
+    late.answers(then=200)
+    platform.start()
+    expect_each_once(good, device, 3)
+    assert values(late.wait_for(4)) == list(range(4))
+    assert given_away(platform)["on_wire"] == 0
+
+
+def test_two_that_stop_at_once_repeat_nothing(cluster, start_receiver):
+    instances = cluster(3, **CLEAN, log__level="debug")
+    application, good, hanging = with_one_that_hangs(instances, start_receiver)
+    load = Load(instances, application, good, devices=10, reports=60).start()
+    for count, pair in ((100, (0, 1)), (250, (1, 2)), (400, (2, 0))):
+        load.wait_for_acknowledged(count)
+        pair = [instances.members[n] for n in pair]
+        instances.stop(*pair)
+        for member in pair:
+            instances.start(member)
+        instances.wait_until_shared()
+    load.finish()
+    load.expect_everything_in_order()
+    assert set(load.ledger.repeated()) <= announced(instances.members)
+    hanging.answers(then=200)
+    for member in instances.members:
+        instances.restart(member)
+    wait_until(lambda: len(told(hanging)) == 10 * 60, "what the other was behind with")
+    assert sum(given_away(m)["unconfirmed"] for m in instances.members) == 0
+
+
+def test_five_rolling_restarts_lose_and_repeat_nothing_beside_bad_callbacks(cluster, start_receiver):
+    """Of three instances, one after the other, under load."""
+    instances = cluster(3, **{**CLEAN, "push__stop_timeout": "500ms"}, log__level="debug",
+                        subscription__same_type="fanout")
+    good, flapping, hanging = (start_receiver() for _ in range(3))
+    flapping.answers(then=lambda request: random.choice((200, 200, 503)))
+    hanging.answers(then=Hang())
+    application = instances.members[0].application()
+    application.subscribe("deviceDataChanged", flapping.url("/data"))
+    application.subscribe("deviceDatasChanged", hanging.url("/data"))
+    load = Load(instances, application, good, devices=10, reports=None, pause=0.01,
+                paths=BOTH_KINDS).start()
+    for _ in range(5):
+        for member in instances.members:
+            instances.restart(member)
+            instances.wait_until_shared()
+    load.enough()
+    load.finish()
+    load.expect_everything_in_order()
+    assert set(load.ledger.repeated()) <= announced(instances.members)
+    hanging.answers(then=200)
+    for member in instances.members:  # what hangs is not waited for
+        instances.restart(member)
+    for bad in (flapping, hanging):
+        ledger = Ledger(bad)
+        ledger.promised = load.ledger.promised
+        ledger.expect_everything_in_order()
+    assert set(load.ledger.repeated()) <= announced(instances.members)
+    assert sum(given_away(m)["unconfirmed"] for m in instances.members) == 0
+
+
 # --- an owner that slept
+
+
+@pytest.mark.parametrize("who", ["instance", "redis"])
+def test_a_pause_longer_than_a_lease_costs_nothing_if_nobody_else_claims(cluster, start_receiver, who):
+    instances = cluster(1)
+    application, good, hanging = with_one_that_hangs(instances, start_receiver)
+    device = application.register_device()
+    report_and_wait(device, good, range(20))
+    hanging.wait_for(1)
+    platform, = instances.members
+    if who == "instance":
+        instances.freeze(platform)
+        instances.wait_until_leases_are_over()
+        instances.thaw(platform)
+    else:
+        instances.redis.freeze()
+        frozen = time.monotonic()
+        wait_until(lambda: time.monotonic() - frozen > 3.0, "the end of all leases")
+        instances.redis.thaw()
+    expect_each_once(good, device, 20)
+    assert platform.metric("lease_losses_total") == 0
+    assert values(hanging.requests()) == [0]
 
 
 def test_an_owner_that_slept_longer_than_the_cache_time_gives_nothing_up(cluster, receiver):

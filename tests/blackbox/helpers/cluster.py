@@ -60,6 +60,15 @@ class Cluster:
                 client.close()
         wait_until(streams_are_empty, "the last acknowledgement")
 
+    def wait_until_leases_are_over(self):
+        def nobody_owns_anything():
+            client = self.redis.client()
+            try:
+                return not any(client("EXISTS", f"{{p{n}}}:own") for n in range(PARTITIONS))
+            finally:
+                client.close()
+        wait_until(nobody_owns_anything, "the end of all leases")
+
     # --- their lives
 
     def kill(self, *members):
@@ -77,6 +86,14 @@ class Cluster:
         self.alive.remove(member)
         assert member.stop() == 0
         self.start(member)
+
+    def stop(self, *members):
+        """All of them at once, cleanly."""
+        for member in members:
+            self.alive.remove(member)
+            member.process.terminate()
+        for member in members:
+            assert member.wait_for_exit() == 0
 
     def freeze(self, member):
         self.alive.remove(member)

@@ -1,5 +1,6 @@
 """Reports under way while things break."""
 
+import itertools
 import threading
 import time
 
@@ -10,16 +11,22 @@ from .ledger import Ledger
 class Load:
     """
     Devices that report 0, 1, 2 ... each, over a few client threads. A report that was not
-    acknowledged is sent again, as real devices do, until it is. The ledger has what was.
+    acknowledged is sent again, as real devices do, until it is. The ledger has what was. With
+    reports=None they go on until enough().
     """
 
     def __init__(self, platform, application, receiver, devices=20, reports=100, threads=4,
-                 paths=None):
-        """paths: of the receiver, to the notification type that each gets."""
+                 paths=None, pause=0.0):
+        """
+        paths: of the receiver, to the notification type that each gets.
+        pause: of each thread between two reports, in seconds.
+        """
         paths = paths or {"/data": "deviceDataChanged"}
         self.platform = platform
         self.ledger = Ledger(receiver, *paths)
         self.reports = reports
+        self.pause = pause
+        self.has_enough = threading.Event()
         # Before the first event: other instances learn of a subscription within cache.life only.
         for path, notify_type in paths.items():
             application.subscribe(notify_type, receiver.url(path))
@@ -42,9 +49,12 @@ class Load:
     def _run(self, devices):
         try:
             client = None
-            for n in range(self.reports):
+            for n in itertools.count() if self.reports is None else range(self.reports):
+                if self.has_enough.is_set():
+                    return
                 for device in devices:
                     client = self._report_until_acknowledged(client, device, n)
+                    time.sleep(self.pause)
         except Exception as fault:  # told by finish()
             self.faults.append(fault)
             with self.changed:
@@ -74,6 +84,10 @@ class Load:
             time.sleep(0.02)
         raise AssertionError("a report was not acknowledged within a minute")
 
+    def enough(self):
+        """Each device ends with the report it is at."""
+        self.has_enough.set()
+
     def wait_for_acknowledged(self, count):
         with self.changed:
             assert self.changed.wait_for(lambda: self.acknowledged >= count or self.faults, 60)
@@ -83,7 +97,8 @@ class Load:
             thread.join(120)
             assert not thread.is_alive()
         assert not self.faults, self.faults
-        assert self.acknowledged == self.reports * len(self.devices)
+        if self.reports is not None:
+            assert self.acknowledged == self.reports * len(self.devices)
 
     def expect_everything_in_order(self):
         self.ledger.expect_everything_in_order()

@@ -1944,15 +1944,25 @@ static void a_watch_is_read_on_and_what_was_read_goes(void **state)
 static void a_lease_is_renewed_by_its_fence_only(void **state)
 {
     (void)state;
+    given("SET " EPOCH " 5");
     given("SET " LEASE " i1:5 PX 20000");
-    REFUSED("0", lease_renew, KEYS(LEASE), ARGS("i1:4", "60000"));
-    REFUSED("0", lease_renew, KEYS(LEASE), ARGS("i2:5", "60000"));
+    REFUSED("0", lease_renew, KEYS(LEASE, EPOCH), ARGS("i1:4", "60000"));
+    REFUSED("0", lease_renew, KEYS(LEASE, EPOCH), ARGS("i2:5", "60000"));
     assert_expires_within(LEASE, 1, 20000);
-    TWICE("1", lease_renew, KEYS(LEASE), ARGS("i1:5", "60000"));
+    TWICE("1", lease_renew, KEYS(LEASE, EPOCH), ARGS("i1:5", "60000"));
     assert_expires_within(LEASE, 30000, 60000);
-    given("DEL " LEASE);
-    REFUSED("0", lease_renew, KEYS(LEASE), ARGS("i1:5", "60000"));
-    assert_state("");
+}
+
+static void a_lease_that_ran_out_is_renewed_if_nobody_has_claimed_since(void **state)
+{
+    (void)state;
+    REFUSED("0", lease_renew, KEYS(LEASE, EPOCH), ARGS("i1:5", "60000"));
+    given("SET " EPOCH " 6");
+    REFUSED("0", lease_renew, KEYS(LEASE, EPOCH), ARGS("i1:5", "60000"));
+    given("SET " EPOCH " 5");
+    TWICE("1", lease_renew, KEYS(LEASE, EPOCH), ARGS("i1:5", "60000"));
+    assert_state(EPOCH " 5\n" LEASE " i1:5\n");
+    assert_expires_within(LEASE, 30000, 60000);
 }
 
 static void a_lease_is_released_by_its_fence_only(void **state)
@@ -2644,6 +2654,7 @@ int main(void)
         EMPTY(a_device_that_does_not_exist_is_not_watched),
         EMPTY(a_watch_is_read_on_and_what_was_read_goes),
         EMPTY(a_lease_is_renewed_by_its_fence_only),
+        EMPTY(a_lease_that_ran_out_is_renewed_if_nobody_has_claimed_since),
         EMPTY(a_lease_is_released_by_its_fence_only),
         EMPTY(the_owner_deletes_events_that_are_done),
         EMPTY(every_change_of_what_is_pushed_changes_the_digest),
