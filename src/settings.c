@@ -337,7 +337,8 @@ const struct setting settings_table[] = {
      "Longest time for connecting; it runs inside timeout and ends with it, if that is shorter", NULL},
     {"push", "stop_timeout", SETTING_TIME, AT(push.stop_timeout_ms), "40s", 10, HOUR, NULL, true,
      "At a stop, pushes under way are waited for as long as timeout and 5 s, but never longer than "
-     "this; systemd's TimeoutStopSec must be 15 s longer at least", NULL},
+     "this; then Redis is waited for as long as it answers, or for partition.lease; systemd's "
+     "TimeoutStopSec must be 20 s longer at least", NULL},
     {"push", "strict200", SETTING_BOOL, AT(push.strict200), "off", 0, 0, NULL, true,
      "Only status 200 counts as delivered; off: every 2xx", NULL},
     {"push", "fail_statuses", SETTING_LIST, AT(push.fail_statuses), "5xx", 0, 0, NULL, true,

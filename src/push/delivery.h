@@ -473,6 +473,7 @@ size_t endpoints_connection_count(const struct endpoints *endpoints);
 
 /* sweep_sessions.c: connections of devices at instances that are dead; at each heartbeat */
 void sweep_sessions(struct push *push, const redisReply *instances);
+void sessions_late(struct push *push); /* others may have swept ours */
 
 /* watcher.c: events of devices that somebody watches (core/watch.h) are copied */
 void watcher_start(struct push *push);

@@ -279,6 +279,8 @@ static void claim_wanted(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    if (clock_tick_ms() - push->owner->claim_again_ms > push->core->settings->heartbeat_ms)
+        return; /* the next heartbeat sees whether it is only us who are late */
     for (uint32_t i = 0; i < push->core->partition_count && !push->is_stopping; i++) {
         struct partition *partition = &push->partitions[i];
 
@@ -392,13 +394,29 @@ static void decide_owners(struct push *push, const redisReply *reply)
     free(owners);
 }
 
+/* For longer than a lease nothing was heard of the others. They may have been stopped like us, with the
+ * whole machine or with Redis, and not yet have beaten again: nobody is taken for dead before the next
+ * heartbeat. */
+static bool beat_was_late(struct push *push)
+{
+    int64_t now_ms = clock_tick_ms(), before_ms = push->beaten_ms;
+
+    push->beaten_ms = now_ms;
+    return before_ms && now_ms - before_ms > push->core->settings->lease_ms;
+}
+
 static void take_instances(struct owner *owner, const redisReply *instances)
 {
     struct push *push = owner->push;
+    bool was_late = beat_was_late(push);
 
     if (owner->instances != instances->elements)
         log_info("owner", "instances=%zu", instances->elements);
     owner->instances = instances->elements;
+    if (was_late) {
+        sessions_late(push);
+        return;
+    }
     decide_owners(push, instances);
     for (uint32_t i = 0; i < push->core->partition_count; i++)
         look_at(&push->partitions[i]);

@@ -4,7 +4,6 @@
  */
 #include "push/delivery.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "core/session.h"
 #include <stdlib.h>
@@ -19,17 +18,19 @@ static void sweep_owned(struct push *push, const struct str *live, size_t count)
 
 void sweep_sessions(struct push *push, const redisReply *instances)
 {
-    int64_t now_ms = clock_tick_ms();
     struct str *live;
 
     if (!push->core->sessions)
         return;
-    if (push->beaten_ms && now_ms - push->beaten_ms > push->core->settings->lease_ms)
-        sessions_recheck(push->core);
-    push->beaten_ms = now_ms;
     live = xcalloc(instances->elements + 1, sizeof(*live));
     for (size_t i = 0; i < instances->elements; i++)
         live[i] = redis_reply_str(redis_reply_at(instances, i));
     sweep_owned(push, live, instances->elements);
     free(live);
+}
+
+void sessions_late(struct push *push)
+{
+    if (push->core->sessions)
+        sessions_recheck(push->core);
 }

@@ -245,25 +245,28 @@ def test_five_rolling_restarts_lose_and_repeat_nothing_beside_bad_callbacks(clus
 # --- an owner that slept
 
 
-@pytest.mark.parametrize("who", ["instance", "redis"])
-def test_a_pause_longer_than_a_lease_costs_nothing_if_nobody_else_claims(cluster, start_receiver, who):
-    instances = cluster(1)
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("who", ["instances", "redis"])
+def test_a_pause_of_all_that_is_longer_than_a_lease_costs_nothing(cluster, start_receiver, who, size):
+    """The machine was stopped, say: who wakes up first does not take the others for dead."""
+    instances = cluster(size)
     application, good, hanging = with_one_that_hangs(instances, start_receiver)
     device = application.register_device()
     report_and_wait(device, good, range(20))
     hanging.wait_for(1)
-    platform, = instances.members
-    if who == "instance":
-        instances.freeze(platform)
+    if who == "instances":
+        for member in instances.members:
+            instances.freeze(member)
         instances.wait_until_leases_are_over()
-        instances.thaw(platform)
+        instances.thaw_all()
     else:
         instances.redis.freeze()
         frozen = time.monotonic()
         wait_until(lambda: time.monotonic() - frozen > 3.0, "the end of all leases")
         instances.redis.thaw()
     expect_each_once(good, device, 20)
-    assert platform.metric("lease_losses_total") == 0
+    for member in instances.members:
+        assert member.metric("lease_losses_total") == 0
     assert values(hanging.requests()) == [0]
 
 
