@@ -311,18 +311,11 @@ def test_an_application_that_is_deleted_leaves_no_index(start_redis, start_platf
     client.close()
 
 
-def with_one_token(application, platform):
-    """At another instance; a login there would end the token here."""
-    there = at(application, platform)
-    there._token = application.token
-    return there
-
-
 def test_the_index_is_the_same_at_all_instances(cluster):
     members = cluster(2).members
     application = members[0].application()
     device = application.register_device(info={"name": "n"})
-    there = with_one_token(application, members[1])
+    there = at(application, members[1])
     assert found(there, name="n") == [device.id]
     device.modify(name="m")
     assert found(there, name="m") == [device.id]
@@ -336,7 +329,7 @@ def test_a_killed_owner_leaves_the_rest_to_the_next_one(cluster):
     machine = cluster(2)
     application = machine.members[0].application()
     devices = register(application, 20, info={"name": "n"})
-    there = with_one_token(application, machine.members[1])
+    there = at(application, machine.members[1])
     for device in devices:
         device.report({"litres": 1})
     machine.kill(machine.members[0])

@@ -90,8 +90,8 @@ def test_the_command_line_shows_who_owns_what_and_what_waits_there(cluster, rece
 def test_what_one_instance_did_the_others_know(cluster, receiver):
     one, other = cluster().members
     here = one.application()
-    there = at(here, other)
     token = here.login()
+    there = at(here, other)
     assert there.try_probe(token).status == 200
     device = here.register_device()
     here.subscribe("deviceDataChanged", receiver.url("/data"))
@@ -106,8 +106,8 @@ def test_what_one_instance_did_the_others_know(cluster, receiver):
 def test_a_token_that_ended_at_one_instance_ends_at_the_others(cluster):
     one, other = cluster().members
     here = one.application()
-    there = at(here, other)
     token = here.login()
+    there = at(here, other)
     assert there.try_probe(token).status == 200
     assert one.api("POST", "/iocm/app/sec/v1.1.0/logout", {"accessToken": token}).status == 204
     response = wait_until(

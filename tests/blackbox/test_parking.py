@@ -312,7 +312,9 @@ def test_a_long_outage_is_made_up_for_at_the_drain_rate_and_new_ones_come_last(q
         assert values(of(device, arrived)) == list(range(i, count, 10))
     assert values(of(late, arrived)) == list(range(20))
     first_late = next(i for i, r in enumerate(arrived) if r.json["deviceId"] == late.id)
-    assert first_late >= count - 100  # among the last that are in memory together
+    # Among the last that are in memory together: as many as go out in a quarter of a second, which a
+    # busy machine makes longer, but never more than this (TARGET_WINDOW).
+    assert first_late >= count - 1024
     per_second = Counter(r.headers["X-Notify-Timestamp"] for r in arrived)
     assert max(per_second.values()) <= rate
     wait_until_nothing_is_left(platform)

@@ -112,6 +112,8 @@ class Cluster:
 
 
 def at(application, platform):
-    """The same application, spoken to at another instance."""
-    return Application(platform, {"appId": application.id, "secret": application.secret,
-                                  "name": application.name})
+    """The same application, spoken to at another instance with its token: a login ends the one before."""
+    there = Application(platform, {"appId": application.id, "secret": application.secret,
+                                   "name": application.name})
+    there._token = application.token
+    return there
