@@ -408,15 +408,14 @@ static bool beat_was_late(struct push *push)
 static void take_instances(struct owner *owner, const redisReply *instances)
 {
     struct push *push = owner->push;
-    bool was_late = beat_was_late(push);
 
-    if (owner->instances != instances->elements)
-        log_info("owner", "instances=%zu", instances->elements);
-    owner->instances = instances->elements;
-    if (was_late) {
+    if (beat_was_late(push)) {
         sessions_late(push);
         return;
     }
+    if (owner->instances != instances->elements)
+        log_info("owner", "instances=%zu", instances->elements);
+    owner->instances = instances->elements;
     decide_owners(push, instances);
     for (uint32_t i = 0; i < push->core->partition_count; i++)
         look_at(&push->partitions[i]);
