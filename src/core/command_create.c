@@ -319,9 +319,11 @@ static bool is_zombie(const struct creation *creation)
 
     if (after_ms == 0 || device_member(creation->device, "session").len)
         return false;
-    if (seen_ms == 0)
+    if (seen_ms > 0)
+        seen_ms += device_seen_lag_ms(creation->core);
+    else
         seen_ms = creation->device->created_ms;
-    return clock_now_ms() - seen_ms > after_ms + device_seen_lag_ms(creation->core);
+    return clock_now_ms() - seen_ms > after_ms;
 }
 
 static void device_found(enum error error, const struct device *device, void *arg)
