@@ -1436,7 +1436,8 @@ static void a_gateway_says_that_a_child_is_gone(void **state)
     REFUSED("GONE", child_offline, KEYS(DEVICE, EVENTS, MARKS), ARGS("dev1", "gw1", "2000"));
     given("HSET " DEVICE " app app1 gateway gw1 nodeId n1 status ONLINE activated 1 secret secret");
     REFUSED("GONE", child_offline, KEYS(DEVICE, EVENTS, MARKS), ARGS("dev1", "gw2", "2000"));
-    TWICE("OK", child_offline, KEYS(DEVICE, EVENTS, MARKS), ARGS("dev1", "gw1", "2000"));
+    ANSWER("OK", child_offline, KEYS(DEVICE, EVENTS, MARKS), ARGS("dev1", "gw1", "2000"));
+    REFUSED("SAME", child_offline, KEYS(DEVICE, EVENTS, MARKS), ARGS("dev1", "gw1", "2000"));
     assert_state(SESSION_DEVICE(" status=OFFLINE statusDetail=NONE version=1\n") MARKED
                      OFFLINE_EVENT);
 }
