@@ -409,11 +409,19 @@ client_sources = \
 
 bench_sources = \
     src/bench/bench.h \
+    src/bench/body.c \
+    src/bench/body.h \
+    src/bench/connect.c \
+    src/bench/crowd.c \
+    src/bench/crowd.h \
     src/bench/drain.c \
     src/bench/faults.c \
     src/bench/faults.h \
     src/bench/fleet.c \
     src/bench/fleet.h \
+    src/bench/fleet_ask.c \
+    src/bench/fleet_private.h \
+    src/bench/fleet_server.c \
     src/bench/histogram.c \
     src/bench/histogram.h \
     src/bench/http_scan.c \
@@ -422,21 +430,27 @@ bench_sources = \
     src/bench/ledger.h \
     src/bench/load.c \
     src/bench/load.h \
+    src/bench/load_http.c \
+    src/bench/load_mqtt.c \
     src/bench/load_private.h \
     src/bench/loop.c \
     src/bench/loop.h \
+    src/bench/mqtt_client.c \
+    src/bench/mqtt_client.h \
     src/bench/options.c \
     src/bench/options.h \
     src/bench/push.c \
     src/bench/receiver.c \
     src/bench/receiver.h \
     src/bench/report.c \
-    src/bench/reporter.c \
     src/bench/seen.c \
     src/bench/seen.h \
     src/bench/sink.c \
+    src/bench/store.c \
     src/bench/summary.c \
     src/bench/summary.h \
+    src/bench/target.c \
+    src/bench/target.h \
     src/bench/tls.c \
     src/bench/tls.h \
     src/bench/trial.c \
@@ -533,11 +547,13 @@ unit_tests = \
     tests/unit/base/setting_test \
     tests/unit/base/str_test \
     tests/unit/base/url_test \
+    tests/unit/bench/body_test \
     tests/unit/bench/faults_test \
     tests/unit/bench/histogram_test \
     tests/unit/bench/http_scan_test \
     tests/unit/bench/ledger_test \
     tests/unit/bench/seen_test \
+    tests/unit/bench/target_test \
     tests/unit/core/command_test \
     tests/unit/core/device_layout_test \
     tests/unit/core/error_test \
@@ -594,6 +610,7 @@ script_files = \
 other_tests = \
     tests/blackbox/conftest.py \
     tests/blackbox/helpers/__init__.py \
+    tests/blackbox/helpers/broker.py \
     tests/blackbox/helpers/certificates.py \
     tests/blackbox/helpers/cluster.py \
     tests/blackbox/helpers/dns.py \
@@ -615,6 +632,7 @@ other_tests = \
     tests/blackbox/test_api_routes.py \
     tests/blackbox/test_auth.py \
     tests/blackbox/test_bench.py \
+    tests/blackbox/test_bench_mqtt.py \
     tests/blackbox/test_breaker_scope.py \
     tests/blackbox/test_certificates.py \
     tests/blackbox/test_cluster.py \

@@ -17,6 +17,8 @@ static const struct {
     {"report", VERB_REPORT, report_run, "devices that report, to their answers"},
     {"push", VERB_PUSH, push_run, "the whole path, from report to callback"},
     {"drain", VERB_DRAIN, drain_run, "a backlog that was held back, pushed as fast as it goes"},
+    {"connect", VERB_CONNECT, connect_run, "idle connections over MQTT, made, held and counted"},
+    {"store", VERB_STORE, store_run, "messages of any MQTT broker, written to Redis: to compare with"},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(*verbs))

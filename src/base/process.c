@@ -14,16 +14,29 @@ double process_cpu_seconds(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-uint64_t process_resident_bytes(void)
+static uint64_t resident_bytes_by(const char *file)
 {
     unsigned long pages = 0;
-    FILE *in = fopen("/proc/self/statm", "re");
+    FILE *in = fopen(file, "re");
 
     if (in && fscanf(in, "%*s %lu", &pages) != 1)
         pages = 0;
     if (in)
         fclose(in);
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t process_resident_bytes(void)
+{
+    return resident_bytes_by("/proc/self/statm");
+}
+
+uint64_t process_resident_bytes_of(int pid)
+{
+    char file[32];
+
+    snprintf(file, sizeof(file), "/proc/%d/statm", pid);
+    return resident_bytes_by(file);
 }
 
 uint64_t process_open_descriptors(void)

@@ -21,5 +21,7 @@ enum bench_exit sink_run(const struct options *options);
 enum bench_exit report_run(const struct options *options);
 enum bench_exit push_run(const struct options *options);
 enum bench_exit drain_run(const struct options *options);
+enum bench_exit connect_run(const struct options *options);
+enum bench_exit store_run(const struct options *options);
 
 #endif

@@ -1,12 +1,7 @@
-#include "bench/load.h"
-
-#include "base/buf.h"
-#include "base/clock.h"
-#include "base/json.h"
-#include "base/mem.h"
-#include "base/url.h"
-#include "bench/http_scan.h"
 #include "bench/load_private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
 #include <stdlib.h>
 
 #define PACE_US  100 /* shortest sleep: what is due within it goes together */
@@ -14,12 +9,17 @@
 
 /* ---- devices ---- */
 
+static bool may_report(const struct load_device *device)
+{
+    return device->in_flight < device->limit &&
+           (!device->window || device->unsettled < device->window);
+}
+
 static void make_ready(struct load *load, size_t index)
 {
     struct load_device *device = &load->devices[index];
 
-    if (device->is_busy || device->is_ready ||
-        (device->window && device->unsettled >= device->window))
+    if (device->is_ready || !may_report(device))
         return;
     device->is_ready = true;
     load->ready[(load->ready_first + load->ready_count++) % load->config.fleet->device_count] =
@@ -36,69 +36,25 @@ static size_t take_ready(struct load *load)
     return index;
 }
 
-/* ---- bodies ---- */
-
-static struct str write_body(struct load *load, size_t device, uint64_t number, int64_t due_us,
-                             size_t filler)
+void load_set_limit(struct load *load, size_t index, size_t limit)
 {
-    struct json_writer *w = load->json;
-
-    json_writer_reset(w);
-    json_object(w);
-    json_key(w, "services");
-    json_array(w);
-    json_object(w);
-    json_member_text(w, "service_id", "Bench");
-    json_key(w, "properties");
-    json_object(w);
-    json_member_i64(w, "device", (int64_t)device);
-    json_member_i64(w, "seq", (int64_t)number);
-    json_member_i64(w, "sentUs", due_us);
-    json_member_str(w, "filler", str_n(load->filler, filler));
-    json_object_end(w);
-    json_object_end(w);
-    json_array_end(w);
-    json_object_end(w);
-    return json_writer_text(w);
-}
-
-/* The filler makes up for the numbers' length: all bodies are of one size. */
-static struct str body_of(struct load *load, size_t device, uint64_t number, int64_t due_us)
-{
-    char digits[64];
-    size_t bare = load->bare_body_bytes +
-                  (size_t)snprintf(digits, sizeof(digits), "%zu%llu%lld", device,
-                                   (unsigned long long)number, (long long)due_us) - 3;
-    size_t wanted = load->config.payload_bytes;
-
-    return write_body(load, device, number, due_us, wanted > bare ? wanted - bare : 0);
-}
-
-static void write_request(struct load *load, struct buf *out, size_t index, int64_t due_us)
-{
-    const struct fleet_device *device = &load->config.fleet->devices[index];
-    struct str body = body_of(load, index, load->devices[index].next, due_us);
-
-    buf_reset(out);
-    buf_printf(out,
-               "POST /v5/devices/%s/sys/properties/report HTTP/1.1\r\nHost: %s\r\n"
-               "access_token: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-               device->id, load->authority, device->token, body.len);
-    buf_add_str(out, body);
+    load->devices[index].limit = limit;
+    if (load->is_running)
+        make_ready(load, index);
 }
 
 /* ---- pace ---- */
 
 static bool has_more(const struct load *load)
 {
-    return load->is_running &&
-           (!load->config.events || load->figures.sent < load->config.events);
+    uint64_t events = (uint64_t)load->config.options->events;
+
+    return load->is_running && (!events || load->figures.sent < events);
 }
 
 static int64_t due_time(const struct load *load)
 {
-    return load->start_us +
-           (int64_t)((double)load->figures.sent * 1e6 / (double)load->config.rate);
+    return load->start_us + (int64_t)((double)load->figures.sent * 1e6 / (double)load->config.rate);
 }
 
 static void wait_until_due(struct load *load, int64_t time_us)
@@ -110,27 +66,40 @@ static void wait_until_due(struct load *load, int64_t time_us)
         evtimer_add(load->pace, &sleep);
 }
 
+static void send_report(struct load *load, size_t index, int64_t due_us)
+{
+    struct load_device *device = &load->devices[index];
+    uint64_t number = device->next++;
+
+    device->in_flight++;
+    device->unsettled++;
+    load->figures.sent++;
+    load->figures.in_flight++;
+    load->config.sent(index, number, load->config.arg);
+    load->driver->send(load->state, index, number, due_us);
+}
+
+static bool can_send(const struct load *load)
+{
+    return load->ready_count > 0 && has_more(load) &&
+           (!load->driver->can_send || load->driver->can_send(load->state));
+}
+
 void load_pump(struct load *load)
 {
-    while (load->idle_count > 0 && load->ready_count > 0 && has_more(load)) {
+    while (can_send(load)) {
         int64_t now_us = clock_tick_us();
         int64_t due_us = load->config.rate ? due_time(load) : now_us;
-        struct reporter *reporter;
         size_t index;
 
         if (due_us > now_us) {
             wait_until_due(load, due_us - now_us);
             return;
         }
-        reporter = load->idle[--load->idle_count];
         index = take_ready(load);
-        write_request(load, reporter_output(reporter), index, due_us);
-        load->devices[index].is_busy = true;
-        load->devices[index].unsettled++;
-        load->figures.sent++;
-        load->figures.in_flight++;
-        load->config.sent(index, load->devices[index].next, load->config.arg);
-        reporter_send(reporter, index, load->devices[index].next++, due_us);
+        if (may_report(&load->devices[index])) /* it was when it came into the queue */
+            send_report(load, index, due_us);
+        make_ready(load, index); /* behind the others */
     }
 }
 
@@ -157,7 +126,7 @@ void load_answered(struct load *load, size_t index, uint64_t number, int status,
     } else {
         figures->failed++;
     }
-    load->devices[index].is_busy = false;
+    load->devices[index].in_flight--;
     load->config.answered(index, number, is_accepted, load->config.arg);
     make_ready(load, index);
 }
@@ -175,57 +144,11 @@ void load_settle(struct load *load, size_t device)
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
     struct load *load = arg;
-    int64_t oldest_us = clock_tick_us() - load->config.timeout_ms * 1000;
 
     (void)fd;
     (void)what;
-    for (size_t i = 0; i < load->config.connections; i++)
-        reporter_expire(load->reporters[i], oldest_us);
+    load->driver->expire(load->state, clock_tick_us() - load->config.options->timeout_ms * 1000);
     load_pump(load);
-}
-
-static bool resolve(struct load *load)
-{
-    struct evutil_addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    char port[8], *host;
-    struct url url;
-    int error;
-
-    if (!url_parse(str_of(load->config.fleet->device_url), &url)) {
-        bench_complain("%s: not a URL; write http://127.0.0.1:8943",
-                       load->config.fleet->device_url);
-        return false;
-    }
-    load->host = str_dup(url.host);
-    load->authority = str_dup(url.authority);
-    load->is_https = url.is_https;
-    snprintf(port, sizeof(port), "%u", url.port);
-    host = load->host;
-    error = evutil_getaddrinfo(host, port, &hints, &found);
-    if (error) {
-        bench_complain("%s: %s", host, evutil_gai_strerror(error));
-        return false;
-    }
-    memcpy(&load->address, found->ai_addr, found->ai_addrlen);
-    load->address_len = found->ai_addrlen;
-    evutil_freeaddrinfo(found);
-    return true;
-}
-
-static bool set_up_tls(struct load *load)
-{
-    char *error = NULL;
-
-    if (!load->is_https)
-        return true;
-    load->tls = tls_client_context_new(
-        &(struct tls_client_config){.ca_file = load->config.fleet->ca_file,
-                                    .min_version = TLS1_2_VERSION},
-        &error);
-    if (!load->tls)
-        bench_complain("--ca-file: %s", error);
-    free(error);
-    return load->tls != NULL;
 }
 
 struct load *load_new(const struct load_config *config)
@@ -234,20 +157,23 @@ struct load *load_new(const struct load_config *config)
     size_t devices = config->fleet->device_count;
 
     load->config = *config;
-    load->json = json_writer_new();
-    load->filler = xmalloc(config->payload_bytes + 1);
-    memset(load->filler, 'x', config->payload_bytes + 1);
-    load->bare_body_bytes = write_body(load, 0, 0, 0, 0).len;
+    load->driver = config->fleet->is_mqtt ? &mqtt_driver : &http_driver;
+    load->body =
+        body_new((enum dialect)config->options->dialect, (size_t)config->options->payload_bytes);
     load->devices = xcalloc(devices, sizeof(*load->devices));
     load->ready = xcalloc(devices, sizeof(*load->ready));
-    load->idle = xcalloc(config->connections, sizeof(struct reporter *));
-    load->reporters = xcalloc(config->connections, sizeof(struct reporter *));
     load->pace = evtimer_new(config->base, on_pace, load);
     load->sweep = event_new(config->base, -1, EV_PERSIST, on_sweep, load);
-    if (resolve(load) && set_up_tls(load))
+    load->state = load->driver->open(load);
+    if (load->state)
         return load;
     load_free(load);
     return NULL;
+}
+
+enum bench_exit load_connect(struct load *load, struct loop *loop)
+{
+    return load->driver->connect ? load->driver->connect(load->state, loop) : BENCH_DONE;
 }
 
 void load_start(struct load *load)
@@ -261,8 +187,8 @@ void load_start(struct load *load)
         make_ready(load, i);
     }
     event_add(load->sweep, &sweep);
-    for (size_t i = 0; i < load->config.connections; i++)
-        load->reporters[i] = reporter_new(load);
+    load->driver->start(load->state);
+    load_pump(load);
 }
 
 void load_stop(struct load *load)
@@ -281,22 +207,21 @@ const struct load_figures *load_figures(const struct load *load)
     return &load->figures;
 }
 
+void load_summarize(const struct load *load, struct summary *summary, const char *label)
+{
+    load->driver->summarize(load->state, summary, label);
+}
+
 void load_free(struct load *load)
 {
     if (!load)
         return;
-    for (size_t i = 0; i < load->config.connections; i++)
-        reporter_free(load->reporters[i]);
+    if (load->state)
+        load->driver->close(load->state);
     event_free(load->pace);
     event_free(load->sweep);
-    SSL_CTX_free(load->tls);
-    json_writer_free(load->json);
-    free(load->reporters);
-    free(load->idle);
+    body_free(load->body);
     free(load->ready);
     free(load->devices);
-    free(load->filler);
-    free(load->host);
-    free(load->authority);
     free(load);
 }

@@ -1,49 +1,52 @@
-/* What load.c and reporter.c share. A reporter is one connection to the device listener. */
+/*
+ * What load.c and its drivers share. A driver has the connections: it says of each device how many
+ * reports may be in flight, sends, and tells what was answered.
+ */
 #ifndef BENCH_LOAD_PRIVATE_H
 #define BENCH_LOAD_PRIVATE_H
 
-#include "base/buf.h"
+#include "bench/body.h"
 #include "bench/load.h"
-#include "net/tls.h"
-#include <sys/socket.h>
 
-struct reporter;
+struct driver {
+    void *(*open)(struct load *load); /* NULL: what is wrong has been said */
+    /* Before the start. NULL: there is nothing to do. */
+    enum bench_exit (*connect)(void *state, struct loop *loop);
+    void (*start)(void *state);
+    bool (*can_send)(const void *state); /* NULL: a device that may report can */
+    void (*send)(void *state, size_t device, uint64_t number, int64_t due_us);
+    void (*expire)(void *state, int64_t oldest_us); /* gives up what was sent before */
+    void (*summarize)(const void *state, struct summary *summary, const char *label);
+    void (*close)(void *state);
+};
+extern const struct driver http_driver, mqtt_driver;
 
 struct load_device {
     uint64_t next; /* number of its next report */
     uint64_t unsettled, window;
-    bool is_busy;  /* its last report has no answer yet */
-    bool is_ready; /* is in the queue of those that may report */
+    size_t in_flight, limit; /* without an answer; the driver's limit */
+    bool is_ready;           /* is in the queue of those that may report */
 };
 
 struct load {
     struct load_config config;
     struct load_figures figures;
-    char *host, *authority, *filler;
-    size_t bare_body_bytes; /* of a body with three zeros and no filler */
-    bool is_https, is_running;
-    struct sockaddr_storage address;
-    socklen_t address_len;
-    SSL_CTX *tls;
-    struct json_writer *json;
+    const struct driver *driver;
+    void *state; /* the driver's */
+    struct body *body;
+    bool is_running;
     struct load_device *devices;
     size_t *ready, ready_first, ready_count; /* a ring */
-    struct reporter **reporters, **idle;
-    size_t idle_count;
     int64_t start_us;
     struct event *pace, *sweep;
 };
 
-/* Sends what is due, as far as connections and devices are free. */
+/* Sends what is due, as far as devices and the driver can. */
 void load_pump(struct load *load);
-/* status 0: there was no answer */
+/* How many reports of the device may be in flight from now on. */
+void load_set_limit(struct load *load, size_t device, size_t limit);
+/* status 0: there was no answer; else of HTTP, or LOAD_PUBACK */
+#define LOAD_PUBACK 200
 void load_answered(struct load *load, size_t device, uint64_t number, int status, int64_t due_us);
-
-struct reporter *reporter_new(struct load *load); /* connects, and goes to load->idle */
-void reporter_free(struct reporter *reporter);    /* NULL is allowed */
-struct buf *reporter_output(struct reporter *reporter); /* where the request is written to */
-void reporter_send(struct reporter *reporter, size_t device, uint64_t number, int64_t due_us);
-/* Gives up what was sent before this time, and the connection with it. */
-void reporter_expire(struct reporter *reporter, int64_t oldest_us);
 
 #endif

@@ -17,9 +17,10 @@ struct option_row {
     struct setting value; /* section is not used */
 };
 
-#define LOADS (VERB_REPORT | VERB_PUSH | VERB_DRAIN)
-#define PATHS (VERB_PUSH | VERB_DRAIN)
-#define ALL   (VERB_SINK | LOADS)
+#define LOADS   (VERB_REPORT | VERB_PUSH | VERB_DRAIN)
+#define PATHS   (VERB_PUSH | VERB_DRAIN)
+#define DEVICES (LOADS | VERB_CONNECT)
+#define ALL     (VERB_SINK | DEVICES | VERB_STORE)
 
 static const char *check_rate(const char *value)
 {
@@ -32,23 +33,38 @@ static const char *check_rate(const char *value)
 
 #define TEXT(verbs, key, field, fallback, help)                                                    \
     {                                                                                              \
-        verbs, {"", key, SETTING_TEXT, AT(field), fallback, 0, 0, NULL, false, help, NULL}         \
+        verbs,                                                                                     \
+        {                                                                                          \
+            "", key, SETTING_TEXT, AT(field), fallback, 0, 0, NULL, false, help, NULL              \
+        }                                                                                          \
     }
 #define NUMBER(verbs, key, field, fallback, least, most, help)                                     \
     {                                                                                              \
-        verbs, {"", key, SETTING_INT, AT(field), fallback, least, most, NULL, false, help, NULL}   \
+        verbs,                                                                                     \
+        {                                                                                          \
+            "", key, SETTING_INT, AT(field), fallback, least, most, NULL, false, help, NULL        \
+        }                                                                                          \
     }
 #define TIME(verbs, key, field, fallback, least, most, help)                                       \
     {                                                                                              \
-        verbs, {"", key, SETTING_TIME, AT(field), fallback, least, most, NULL, false, help, NULL}  \
+        verbs,                                                                                     \
+        {                                                                                          \
+            "", key, SETTING_TIME, AT(field), fallback, least, most, NULL, false, help, NULL       \
+        }                                                                                          \
     }
 #define FLAG(verbs, key, field, help)                                                              \
     {                                                                                              \
-        verbs, {"", key, SETTING_BOOL, AT(field), "off", 0, 0, NULL, false, help, NULL}            \
+        verbs,                                                                                     \
+        {                                                                                          \
+            "", key, SETTING_BOOL, AT(field), "off", 0, 0, NULL, false, help, NULL                 \
+        }                                                                                          \
     }
 #define CHECKED(verbs, key, type, field, fallback, help, check)                                    \
     {                                                                                              \
-        verbs, {"", key, type, AT(field), fallback, 0, 0, NULL, false, help, check}                \
+        verbs,                                                                                     \
+        {                                                                                          \
+            "", key, type, AT(field), fallback, 0, 0, NULL, false, help, check                     \
+        }                                                                                          \
     }
 
 /* Of several rows with one field, each verb has one at most. */
@@ -66,29 +82,54 @@ static const struct option_row rows[] = {
            "Open connections; more are closed at once"),
     TIME(VERB_SINK, "duration", duration_ms, "0", 0, 30 * DAY, "Stop after this; 0: at a signal"),
 
-    TEXT(LOADS, "socket", socket, "", "Admin socket of the server; empty: as iotpushctl finds it"),
-    TEXT(LOADS, "admin", admin, "", "URL of its admin listener over HTTP instead"),
-    TEXT(LOADS, "token-file", token_file, "", "File whose first line is the token for that"),
+    TEXT(DEVICES, "socket", socket, "",
+         "Admin socket of the server; empty: as iotpushctl finds it"),
+    TEXT(DEVICES, "admin", admin, "", "URL of its admin listener over HTTP instead"),
+    TEXT(DEVICES, "token-file", token_file, "", "File whose first line is the token for that"),
     TEXT(PATHS, "api", api, "", "URL of the application API; empty: asked of the server"),
-    TEXT(LOADS, "server", server, "", "URL that devices report to; empty: asked of the server"),
-    TEXT(LOADS, "ca-file", ca_file, "", "CAs that the server is verified against"),
+    TEXT(DEVICES, "server", server, "",
+         "URL that devices connect to, also mqtt:// or mqtts://; empty: asked of the server"),
+    FLAG(DEVICES, "tls", has_tls, "Of the server's listeners for devices that with TLS"),
+    TEXT(DEVICES | VERB_STORE, "ca-file", ca_file, "", "CAs that the server is verified against"),
 
-    TEXT(VERB_REPORT, "devices-file", devices_file, "",
+    FLAG(LOADS, "mqtt", has_mqtt, "Devices report over MQTT, each over a connection of its own"),
+    TEXT(VERB_REPORT | VERB_CONNECT, "broker", broker, "",
+         "URL of any MQTT broker to use instead of a server, without logins"),
+    {DEVICES,
+     {"", "dialect", SETTING_CHOICE, AT(dialect), "v5", 0, 0, "v5 v1", false,
+      "Of devices over MQTT: v5, by device id, or v1, by node id", NULL}},
+
+    TEXT(VERB_REPORT | VERB_CONNECT, "devices-file", devices_file, "",
          "Devices to use, a line is ID SECRET; empty: they are made, and removed at the end"),
     NUMBER(LOADS, "devices", devices, "256", 1, 1000000, "Devices that report"),
-    CHECKED(VERB_REPORT | VERB_PUSH, "rate", SETTING_TEXT, rate, "max",
-            "Reports a second, or max", check_rate),
+    CHECKED(VERB_REPORT | VERB_PUSH, "rate", SETTING_TEXT, rate, "max", "Reports a second, or max",
+            check_rate),
     TIME(VERB_REPORT | VERB_PUSH, "duration", duration_ms, "10s", 1, 30 * DAY,
          "How long reports are sent"),
     NUMBER(VERB_REPORT | VERB_PUSH, "events", events, "0", 0, 1000000000,
            "Reports to send, if that is sooner; 0: no limit"),
     NUMBER(VERB_DRAIN, "events", events, "20000", 1, 1000000000, "Reports in the backlog"),
-    NUMBER(LOADS, "connections", connections, "32", 1, 100000, "Connections that reports go over"),
+    NUMBER(LOADS, "connections", connections, "32", 1, 100000,
+           "Connections that reports go over, with HTTP"),
+    NUMBER(LOADS, "outstanding", outstanding, "16", 1, 65535,
+           "Reports of one device that may have no PUBACK yet, with MQTT"),
+    NUMBER(VERB_CONNECT, "connections", devices, "1000", 1, 1000000,
+           "Connections to open, each of a device of its own"),
+    CHECKED(VERB_CONNECT, "rate", SETTING_TEXT, rate, "max", "Connections begun a second, or max",
+            check_rate),
+    NUMBER(DEVICES, "opening", opening, "100", 1, 100000,
+           "MQTT connections that may be in the making at a time"),
+    TIME(DEVICES, "keep-alive", keep_alive_ms, "120s", 0, 65535000,
+         "Keep-alive time of MQTT connections; a ping goes out each half of it; 0: none"),
+    TIME(VERB_CONNECT, "duration", duration_ms, "10s", 0, 30 * DAY,
+         "How long they are held when all have been made"),
+    NUMBER(VERB_CONNECT, "pid", pid, "0", 0, INT32_MAX,
+           "Process whose memory is looked at; 0: the server is asked"),
     {LOADS,
      {"", "payload-bytes", SETTING_SIZE, AT(payload_bytes), "200", 0, 512 * 1024, NULL, false,
       "Size of a report's body, when that is more than it needs", NULL}},
-    TIME(LOADS, "timeout", timeout_ms, "10s", 100, 10 * MINUTE,
-         "Longest wait for the answer to a report"),
+    TIME(DEVICES, "timeout", timeout_ms, "10s", 100, 10 * MINUTE,
+         "Longest wait for the answer to a report, or to a CONNECT"),
     NUMBER(VERB_PUSH, "window", window, "8", 0, 1000000,
            "Reports of one device that may have no callback yet; 0: no limit"),
     NUMBER(PATHS, "endpoints", endpoints, "1", 1, 10000,
@@ -105,10 +146,27 @@ static const struct option_row rows[] = {
          "The receiver's certificate and its chain, PEM"),
     TEXT(VERB_SINK | PATHS, "key", key, "", "Its private key, PEM"),
 
-    NUMBER(LOADS, "expect-rate", expect_rate, "-1", -1, INT32_MAX,
-           "Exit 1 below so many a second: callbacks, or reports with the verb report"),
-    TIME(VERB_REPORT | VERB_PUSH, "expect-p99", expect_p99_ms, "0", 0, DAY,
+    TEXT(VERB_STORE, "broker", broker, "mqtt://127.0.0.1:1883", "URL of the broker"),
+    TEXT(VERB_STORE, "filter", filter, "#", "Topics to subscribe to"),
+    TEXT(VERB_STORE, "redis", redis, "127.0.0.1:6379", "Redis: HOST:PORT, or the path of a socket"),
+    NUMBER(VERB_STORE, "outstanding", outstanding, "1000", 1, 1000000,
+           "Messages that may wait for Redis; more are not sent to it before"),
+    NUMBER(VERB_STORE, "events", events, "0", 0, 1000000000,
+           "Ends when so many are stored; 0: at a signal"),
+    TIME(VERB_STORE, "duration", duration_ms, "0", 0, 30 * DAY, "Stop after this; 0: at a signal"),
+
+    NUMBER(
+        LOADS | VERB_CONNECT, "expect-rate", expect_rate, "-1", -1, INT32_MAX,
+        "Exit 1 below so many a second: callbacks; with report reports, with connect connections"),
+    TIME(VERB_REPORT | VERB_PUSH | VERB_CONNECT, "expect-p99", expect_p99_ms, "0", 0, DAY,
          "Exit 1 when p99 is longer"),
+    NUMBER(VERB_CONNECT, "expect-refused", expect_refused, "-1", -1, INT32_MAX,
+           "Exit 1 when more were refused, or not connected"),
+    NUMBER(VERB_CONNECT, "expect-dropped", expect_dropped, "-1", -1, INT32_MAX,
+           "Exit 1 when more were closed by the server"),
+    {VERB_CONNECT,
+     {"", "expect-memory", SETTING_SIZE, AT(expect_memory), "0", 0, INT32_MAX, NULL, false,
+      "Exit 1 when the server takes more memory per connection", NULL}},
     NUMBER(PATHS, "expect-loss", expect_loss, "-1", -1, INT32_MAX,
            "Exit 1 when more accepted reports have not arrived"),
     NUMBER(PATHS, "expect-duplicates", expect_duplicates, "-1", -1, INT32_MAX,
@@ -154,10 +212,9 @@ enum options_result options_parse(struct options *options, enum verb verb, int a
     struct option known[ROW_COUNT + 2];
     int option;
 
-    *options = (struct options){0};
+    *options = (struct options){.has_mqtt = verb == VERB_CONNECT};
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        if (belongs_to(&rows[i], verb) &&
-            !take_value(options, &rows[i], rows[i].value.fallback))
+        if (belongs_to(&rows[i], verb) && !take_value(options, &rows[i], rows[i].value.fallback))
             return OPTIONS_WRONG;
     }
     list_options(verb, known);
@@ -219,8 +276,7 @@ void options_print(enum verb verb, FILE *out)
             continue;
         name = xasprintf("--%s%s", value->key, placeholder(value->type));
         fprintf(out, "  %-26s %s", name, value->help);
-        if (value->type != SETTING_BOOL && *value->fallback &&
-            strcmp(value->fallback, "-1") != 0)
+        if (value->type != SETTING_BOOL && *value->fallback && strcmp(value->fallback, "-1") != 0)
             fprintf(out, " (%s)", value->fallback);
         fputc('\n', out);
         free(name);

@@ -1,6 +1,6 @@
 /*
- * Options as a table: a row says which verbs take it, its type, bounds, default and one sentence. The
- * values have the syntax of the configuration: 15s, 64k. Parsing and --help come from the rows.
+ * Options as a table: a row says which verbs take it, its type, bounds, default and one sentence.
+ * The values have the syntax of the configuration: 15s, 64k. Parsing and --help come from the rows.
  */
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
@@ -9,12 +9,21 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum verb { VERB_SINK = 1, VERB_REPORT = 2, VERB_PUSH = 4, VERB_DRAIN = 8 };
+enum verb {
+    VERB_SINK = 1,
+    VERB_REPORT = 2,
+    VERB_PUSH = 4,
+    VERB_DRAIN = 8,
+    VERB_CONNECT = 16,
+    VERB_STORE = 32
+};
+
+enum dialect { DIALECT_V5, DIALECT_V1 }; /* as --dialect lists them */
 
 struct options {
     /* the callback receiver */
     char *listen;
-    bool has_tls;
+    bool has_tls; /* also: the server's listener with TLS */
     char *certificate, *key;
     int64_t delay_ms, status, max_connections;
     char *fail;
@@ -29,8 +38,15 @@ struct options {
     char *callback_host;
     bool has_callback_tls;
 
-    /* what is expected; -1 (times: 0) = nothing */
+    /* MQTT */
+    bool has_mqtt;
+    int dialect; /* enum dialect */
+    char *broker, *filter, *redis;
+    int64_t outstanding, opening, keep_alive_ms, pid;
+
+    /* what is expected; -1 (times and sizes: 0) = nothing */
     int64_t expect_rate, expect_p99_ms, expect_loss, expect_duplicates, expect_order_violations;
+    int64_t expect_refused, expect_dropped, expect_memory;
 
     /* all */
     int64_t duration_ms;

@@ -64,9 +64,7 @@ static bool print_summary(struct report *report, int64_t time_us)
     summary_count(summary, "accepted", "accepted", figures->accepted);
     summary_rate(summary, "acceptedPerSecond", "accepted a second", figures->accepted, time_us);
     summary_times(summary, "reportTime", "report to answer", &figures->times);
-    summary_statuses(summary, "answers", "answers", figures->statuses, LOAD_STATUSES,
-                     figures->unanswered);
-    summary_count(summary, "notConnected", "failed to connect", figures->not_connected);
+    load_summarize(report->load, summary, "answers");
     summary_expect_at_least(summary, "accepted a second", rate_of(figures->accepted, time_us),
                             options->expect_rate);
     if (options->expect_p99_ms > 0)
@@ -82,22 +80,22 @@ static enum bench_exit run_load(struct report *report)
     struct load_config config = {
         .base = loop_base(report->loop),
         .fleet = &report->fleet,
-        .connections = (size_t)options->connections,
+        .options = options,
         .rate = options_rate(options),
-        .events = (uint64_t)options->events,
-        .payload_bytes = (size_t)options->payload_bytes,
-        .timeout_ms = options->timeout_ms,
         .window = no_window,
         .sent = note_sent,
         .answered = note_answer,
         .arg = report,
     };
+    enum bench_exit result;
     int64_t started_us;
-    bool is_met;
 
     report->load = load_new(&config);
     if (!report->load)
         return BENCH_FAILED;
+    result = load_connect(report->load, report->loop);
+    if (result != BENCH_DONE)
+        return result;
     loop_show(report->loop, show, report);
     started_us = clock_tick_us();
     load_start(report->load);
@@ -106,9 +104,7 @@ static enum bench_exit run_load(struct report *report)
     if (!load_is_over(report->load))
         loop_run(report->loop, options->timeout_ms + 1000);
     loop_show(report->loop, NULL, NULL);
-    is_met = print_summary(report, clock_tick_us() - started_us);
-    load_free(report->load);
-    return is_met ? BENCH_DONE : BENCH_FAILED;
+    return print_summary(report, clock_tick_us() - started_us) ? BENCH_DONE : BENCH_FAILED;
 }
 
 enum bench_exit report_run(const struct options *options)
@@ -121,11 +117,11 @@ enum bench_exit report_run(const struct options *options)
     process_raise_descriptor_limit();
     result = fleet_open(&report->fleet, report->loop, options);
     if (result == BENCH_DONE)
-        result = *options->devices_file
-                     ? fleet_read(&report->fleet, options->devices_file)
-                     : fleet_make(&report->fleet, 1, (size_t)options->devices);
+        result = *options->devices_file ? fleet_read(&report->fleet, options->devices_file)
+                                        : fleet_make(&report->fleet, 1, (size_t)options->devices);
     if (result == BENCH_DONE)
         result = run_load(report);
+    load_free(report->load);
     fleet_close(&report->fleet);
     loop_free(report->loop);
     free(report);

@@ -153,11 +153,9 @@ void trial_settle(struct trial *trial, int64_t time_ms)
 
 void trial_summarize(struct trial *trial, struct summary *summary)
 {
-    const struct load_figures *figures = load_figures(trial->load);
     const struct options *options = trial->options;
 
-    summary_statuses(summary, "answers", "answers to reports", figures->statuses, LOAD_STATUSES,
-                     figures->unanswered);
+    load_summarize(trial->load, summary, "answers to reports");
     summary_count(summary, "callbacks", "callbacks", trial->arrived);
     summary_count(summary, "lost", "lost", ledger_missing(trial->ledger));
     summary_count(summary, "duplicates", "duplicates", trial->duplicates);
@@ -187,9 +185,9 @@ static enum bench_exit open_endpoint(struct trial *trial, size_t endpoint)
     if (error) {
         bench_complain("--callback-host: %s", error);
     } else {
-        char *url = xasprintf(is_ipv6 ? "%s://[%s]:%u%s" : "%s://%s:%u%s",
-                              trial->options->has_callback_tls ? "https" : "http", host, port,
-                              trial->path);
+        char *url =
+            xasprintf(is_ipv6 ? "%s://[%s]:%u%s" : "%s://%s:%u%s",
+                      trial->options->has_callback_tls ? "https" : "http", host, port, trial->path);
 
         result = fleet_subscribe(&trial->fleet, endpoint, url);
         free(url);
@@ -219,15 +217,11 @@ static enum bench_exit open_endpoints(struct trial *trial)
 
 static enum bench_exit make_load(struct trial *trial, uint64_t rate)
 {
-    const struct options *options = trial->options;
     struct load_config config = {
         .base = loop_base(trial->loop),
         .fleet = &trial->fleet,
-        .connections = (size_t)options->connections,
+        .options = trial->options,
         .rate = rate,
-        .events = (uint64_t)options->events,
-        .payload_bytes = (size_t)options->payload_bytes,
-        .timeout_ms = options->timeout_ms,
         .window = window_of,
         .sent = note_sent,
         .answered = note_answer,
@@ -236,7 +230,7 @@ static enum bench_exit make_load(struct trial *trial, uint64_t rate)
 
     trial->ledger = ledger_new(trial->fleet.device_count);
     trial->load = load_new(&config);
-    return trial->load ? BENCH_DONE : BENCH_FAILED;
+    return trial->load ? load_connect(trial->load, trial->loop) : BENCH_FAILED;
 }
 
 enum bench_exit trial_open(struct trial *trial, const struct options *options, uint64_t rate)
