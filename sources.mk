@@ -595,6 +595,8 @@ unit_test_helpers = \
 script_files = \
     scripts/bench \
     scripts/bench-devices \
+    scripts/bench-mqtt \
+    scripts/bench_server.py \
     scripts/check-docs \
     scripts/check-layers \
     scripts/cluster-demo \
