@@ -25,8 +25,9 @@ class Connection(mqtt.Client):
 
 class Broker:
     """
-    code: of the CONNACKs. on_publish(connection, message, count): what to do with a connection's count-th;
-    as it is, it is acknowledged. on_connect(connection), on_subscribe(connection): when that is answered.
+    code: of the CONNACKs; None: there are none. on_publish(connection, message, count): what to do with a
+    connection's count-th, which is else acknowledged. on_connect(connection), on_subscribe(connection): when
+    that is answered.
     """
 
     def __init__(self, code=mqtt.ACCEPTED, on_publish=None, on_connect=None, on_subscribe=None,
@@ -45,6 +46,7 @@ class Broker:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # accept() would keep it open
         self.listener.close()
 
     def of_kind(self, kind):
@@ -77,7 +79,8 @@ class Broker:
             with self.lock:
                 self.packets.append(packet)
             if packet.kind == mqtt.CONNECT:
-                connection.send(mqtt.packet(mqtt.CONNACK, bytes([0, self.code])))
+                if self.code is not None:
+                    connection.send(mqtt.packet(mqtt.CONNACK, bytes([0, self.code])))
                 if self.on_connect:
                     self.on_connect(connection)
             elif packet.kind == mqtt.SUBSCRIBE:
