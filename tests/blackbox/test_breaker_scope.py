@@ -158,6 +158,30 @@ def test_one_probe_is_made_for_all_urls_of_a_host_and_then_all_drain(start_platf
     assert len(receiver.requests()) == failed + 250
 
 
+def test_many_urls_of_a_host_drain_in_turn(start_platform, receiver):
+    """Far more than may be sent at a time: each waits for the others' requests, none is forgotten."""
+    urls, reports, rate = 100, 5, 400
+    platform = start_platform(**BY_HOST, subscription__same_type="fanout", push__drain_rate=rate,
+                              push__max_connections="4")
+    application = platform.application()
+    for n in range(urls):
+        application.subscribe("deviceDataChanged", receiver.url(f"/{n}"))
+    device = application.register_device()
+    receiver.answers(then=503)
+    for n in range(reports):
+        device.report({"n": n})
+    platform.wait_for_metric("parked_events", urls * reports)
+    failed = len(receiver.requests())
+    receiver.answers(then=200)
+    probe(platform, receiver.url("/7"))
+    arrived = receiver.wait_for(failed + urls * reports)[failed:]
+    for n in range(urls):
+        assert values(r for r in arrived if r.path == f"/{n}") == list(range(reports))
+    per_second = Counter(r.headers["X-Notify-Timestamp"] for r in arrived)
+    assert max(per_second.values()) <= rate
+    wait_until_all_is_delivered(platform)
+
+
 def test_a_failed_probe_leaves_the_whole_host_invalid(start_platform, receiver):
     platform = start_platform(**{**BY_HOST, "push__probe_interval": "300ms"})
     application = platform.application()

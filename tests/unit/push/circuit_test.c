@@ -16,13 +16,15 @@
 #define INTERVAL (180 * SECOND)
 #define START    5000000 /* the first tick */
 
-static const struct push_settings settings = {
+static const struct push_settings defaults = {
     .fail_limit = 10,
     .fail_window_ms = 600 * SECOND,
     .probe_interval_ms = INTERVAL,
     .drain_rate = 800,
     .drain_fail_limit = 3,
 };
+
+static struct push_settings settings;
 
 /* ---- who sends: what the circuit is told, and what it has asked ---- */
 
@@ -131,6 +133,7 @@ static void join(struct sender *sender)
 static int start(void **state)
 {
     (void)state;
+    settings = defaults;
     world = (struct world){.base = event_base_new(), .instances = 1};
     world.circuits = circuits_new(&(struct circuits_config){
         .base = world.base, .settings = &settings, .calls = &calls, .arg = &world});
@@ -457,6 +460,36 @@ static void another_instance_probes_then_this_one_waits(void **state)
     assert_int_equal(world.questions, 2);
 }
 
+static void the_time_of_a_probe_comes_by_itself(void **state)
+{
+    (void)state;
+    settings.probe_interval_ms = 5;
+    world.a.can_probe = true; /* not of the one that fails last */
+    send_and_fail(&world.b, 10);
+    clock_advance(5);
+    event_base_loop(world.base, EVLOOP_ONCE);
+    assert_int_equal(world.questions, 1);
+    circuit_probe_answered(the_circuit(), 0);
+    assert_int_equal(world.a.probes, 1);
+}
+
+/* Of an attempt that began before. */
+static void a_success_that_comes_before_the_probe_makes_it_needless(void **state)
+{
+    (void)state;
+    sends(&world.a);
+    go_down();
+    grant_probe();
+    succeeds(&world.a);
+    assert_int_equal(state_now(), BREAKER_UP);
+    assert_int_equal(world.ups, 1);
+    send_and_fail(&world.b, 10);
+    clock_advance(INTERVAL);
+    assert_false(circuit_holds_back(&world.b.member, false)); /* nobody has been chosen */
+    assert_false(circuit_lets_through(&world.c.member)); /* it has to be asked for anew */
+    assert_int_equal(world.questions, 2);
+}
+
 static void an_unanswered_question_is_not_repeated(void **state)
 {
     (void)state;
@@ -690,6 +723,8 @@ int main(void)
         FRESH(with_nothing_to_send_the_first_that_comes_is_the_probe),
         FRESH(another_instance_probes_then_this_one_waits),
         FRESH(an_unanswered_question_is_not_repeated),
+        FRESH(the_time_of_a_probe_comes_by_itself),
+        FRESH(a_success_that_comes_before_the_probe_makes_it_needless),
         FRESH(a_successful_probe_wakes_all_and_others_hear_of_it),
         FRESH(a_drain_begins_with_one_of_all_and_doubles),
         FRESH(who_waits_is_woken_in_turn_and_only_as_many_as_may_send),
