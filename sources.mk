@@ -270,6 +270,7 @@ push_sources = \
     src/push/sweep_sessions.c \
     src/push/switches.c \
     src/push/target.c \
+    src/push/target_send.c \
     src/push/timers.c \
     src/push/trust.c \
     src/push/trust.h \

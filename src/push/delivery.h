@@ -374,7 +374,7 @@ void lane_drop_all(struct lane *lane, const char *reason); /* except what is in 
 /* Into the parks, all of it except what is in flight. Frees the lane if that leaves it empty. */
 void lane_park(struct lane *lane);
 
-/* target.c: a callback URL, and what may be sent to it */
+/* target.c, target_send.c: a callback URL, and what may be sent to it */
 struct target *target_get(struct push *push, struct str app_id, struct str url);
 struct target *target_find(const struct push *push, struct str app_id, struct str url); /* or NULL */
 void target_attach(struct target *target, struct delivery *delivery);
@@ -389,6 +389,7 @@ size_t target_unpark_limit(const struct target *target);
 void target_unparking(struct target *target, size_t more, size_t less); /* entries asked for */
 /* Has something parked that may belong to subscriptions that lead elsewhere now. */
 bool target_has_leftovers(const struct target *target);
+void target_park_all(struct target *target); /* what waits for it in memory */
 const char *target_last_error(const struct target *target); /* what keeps deliveries from it; or "" */
 extern const struct circuit_calls target_circuit_calls;
 bool target_holds_back(const struct target *target); /* nothing is sent; what comes is parked */

@@ -536,7 +536,7 @@ struct endpoints *endpoints_new(struct push *push)
     struct endpoints *endpoints = xcalloc(1, sizeof(*endpoints));
 
     endpoints->push = push;
-    endpoints->pools = pools_new(push);
+    endpoints->pools = pools_new(push->core->base, push->settings, push->user_agent);
     return endpoints;
 }
 

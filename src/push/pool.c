@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #define SAY_AGAIN_MS 60000
 #define LAST_IDLE_MS 1000 /* a pool's last connection is not given away before that */
@@ -36,7 +37,9 @@ struct pool {
 TAILQ_HEAD(pool_list, pool);
 
 struct pools {
-    struct push *push;
+    struct event_base *base;
+    const struct push_settings *settings;
+    const char *user_agent;
     struct pool_list list, starved;
     size_t connection_count, reserved_count;
     int64_t said_at_ms; /* tick; that no connection can be made */
@@ -139,20 +142,20 @@ static void say_cannot_connect(struct pools *pools, const char *source)
 
 struct connection *pool_connect(struct pool *pool, const struct sockaddr *address, SSL *ssl)
 {
-    const struct push *push = pool->all->push;
-    const struct push_settings *settings = push->settings;
+    const struct pools *pools = pool->all;
+    const struct push_settings *settings = pools->settings;
     struct connection *connection = xcalloc(1, sizeof(*connection));
     char source[INET6_ADDRSTRLEN];
 
     connection->pool = pool;
     connection->generation = pool->trust ? trust_generation(pool->trust) : 0;
     connection->client = http_client_new(&(struct http_client_config){
-        .base = push->core->base,
+        .base = pools->base,
         .address = address,
         .source = source_for(settings, address, source),
         .ssl = ssl,
         .authority = pool->authority,
-        .user_agent = push->user_agent,
+        .user_agent = pools->user_agent,
         .connect_timeout_ms = settings->connect_timeout_ms,
         .max_response_header_bytes = settings->max_response_header_bytes,
         .discard_body_bytes = settings->discard_body_bytes,
@@ -175,7 +178,7 @@ struct connection *pool_connect(struct pool *pool, const struct sockaddr *addres
 /* Young enough; too old ones are closed on the way. */
 struct connection *pool_take_idle(struct pool *pool)
 {
-    const struct push_settings *settings = pool->all->push->settings;
+    const struct push_settings *settings = pool->all->settings;
     int64_t now_ms = clock_tick_ms();
     struct connection *connection;
 
@@ -206,7 +209,7 @@ static int64_t used_of_all(const struct pools *pools)
 
 static int64_t limit(const struct pool *pool)
 {
-    const struct push_settings *settings = pool->all->push->settings;
+    const struct push_settings *settings = pool->all->settings;
 
     return used_of_all(pool->all) * 2 < settings->connections ? settings->max_connections : 1;
 }
@@ -220,7 +223,7 @@ bool pool_has_room(struct pool *pool)
         return true;
     if ((int64_t)used >= limit(pool))
         return false; /* one of its own comes back */
-    if (used_of_all(pools) < pools->push->settings->connections)
+    if (used_of_all(pools) < pools->settings->connections)
         return true;
     if (!pool->is_starved) {
         pool->is_starved = true;
@@ -245,7 +248,7 @@ void pool_unreserve(struct pool *pool)
 
 static void close_old(struct pool *pool, int64_t now_ms)
 {
-    const struct push_settings *settings = pool->all->push->settings;
+    const struct push_settings *settings = pool->all->settings;
     struct connection *connection, *next;
 
     for (connection = TAILQ_FIRST(&pool->idle); connection; connection = next) {
@@ -313,11 +316,14 @@ void pool_free(struct pool *pool)
     free(pool);
 }
 
-struct pools *pools_new(struct push *push)
+struct pools *pools_new(struct event_base *base, const struct push_settings *settings,
+                        const char *user_agent)
 {
     struct pools *pools = xcalloc(1, sizeof(*pools));
 
-    pools->push = push;
+    pools->base = base;
+    pools->settings = settings;
+    pools->user_agent = user_agent;
     TAILQ_INIT(&pools->list);
     TAILQ_INIT(&pools->starved);
     return pools;

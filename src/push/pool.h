@@ -7,14 +7,15 @@
 #ifndef PUSH_POOL_H
 #define PUSH_POOL_H
 
-#include "push/delivery.h"
 #include "push/trust.h"
 
 struct pools;
 struct pool;
 struct connection;
 
-struct pools *pools_new(struct push *push);
+/* Settings and user agent outlive them. */
+struct pools *pools_new(struct event_base *base, const struct push_settings *settings,
+                        const char *user_agent);
 void pools_free(struct pools *pools);  /* after each pool */
 void pools_sweep(struct pools *pools); /* closes what is idle for too long, too old, or wanted elsewhere */
 size_t pools_connection_count(const struct pools *pools);

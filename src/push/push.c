@@ -70,7 +70,7 @@ struct push *push_new(const struct push_config *config, char **error)
 
     push->core = config->core;
     push->settings = config->settings;
-    push->trusts = trusts_new(push, error);
+    push->trusts = trusts_new(push->core, push->settings, error);
     if (!push->trusts) {
         free(push);
         return NULL;

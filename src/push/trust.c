@@ -10,7 +10,8 @@
 #include <stdlib.h>
 
 struct trusts {
-    struct push *push;
+    struct core *core;
+    const struct push_settings *settings;
     SSL_CTX *default_context;
     struct tls_identity *identity; /* NULL: none */
     unsigned identity_changes;
@@ -71,14 +72,14 @@ static void free_context(void *context)
     SSL_CTX_free(context);
 }
 
-struct trusts *trusts_new(struct push *push, char **error)
+struct trusts *trusts_new(struct core *core, const struct push_settings *settings, char **error)
 {
-    const struct push_settings *settings = push->settings;
     struct trusts *trusts = xcalloc(1, sizeof(*trusts));
     struct tls_client_config config = {.ca_file = settings->ca_file,
                                        .min_version = min_version(settings)};
 
-    trusts->push = push;
+    trusts->core = core;
+    trusts->settings = settings;
     trusts->contexts = cache_new((size_t)settings->trust_profiles, free_context);
     trusts->sessions =
         tls_session_store_new((size_t)settings->tls_sessions, settings->tls_session_life_ms);
@@ -104,7 +105,7 @@ void trusts_free(struct trusts *trusts)
 
 void trusts_reload(struct trusts *trusts)
 {
-    const struct push_settings *settings = trusts->push->settings;
+    const struct push_settings *settings = trusts->settings;
     char *error;
     struct tls_identity *identity = read_identity(settings, &error);
 
@@ -182,7 +183,7 @@ static SSL_CTX *context_of(const struct trusts *trusts, const struct certificate
     struct tls_client_config config = {
         .anchors = anchors,
         .identity = entry->shows_platform_certificate ? trusts->identity : NULL,
-        .min_version = min_version(trusts->push->settings),
+        .min_version = min_version(trusts->settings),
         .ignores_anchor_expiry = entry->ignores_anchor_expiry,
     };
     SSL_CTX *context = anchors ? tls_client_context_new(&config, error) : NULL;
@@ -275,7 +276,7 @@ static void ask(struct trust *trust, struct str known_version)
         return;
     trust->reading = xmalloc(sizeof(*trust->reading));
     trust->reading->trust = trust;
-    certificate_read(trust->trusts->push->core, str_of(trust->app_id), str_of(trust->endpoint),
+    certificate_read(trust->trusts->core, str_of(trust->app_id), str_of(trust->endpoint),
                      known_version, entry_came, trust->reading);
 }
 
@@ -286,7 +287,7 @@ void trust_ask(struct trust *trust)
 
 void trust_refresh(struct trust *trust)
 {
-    const struct core *core = trust->trusts->push->core;
+    const struct core *core = trust->trusts->core;
 
     if (trust->reading || !redis_is_connected(core->redis))
         return;
@@ -328,7 +329,7 @@ enum trust_outcome trust_connect(struct trust *trust, const struct sockaddr *add
         return TRUST_UNKNOWN;
     if (trust->state == STATE_UNUSABLE)
         return refuse(reason, "the certificate entry cannot be used");
-    if (trust->state == STATE_DEFAULT && trusts->push->settings->https_default_trust)
+    if (trust->state == STATE_DEFAULT && trusts->settings->https_default_trust)
         return refuse(reason, "no certificate entry");
     if (trust->state == STATE_ENTRY)
         context = cache_get(trusts->contexts, str_of(trust->version));

@@ -10,7 +10,7 @@
 #define PUSH_TRUST_H
 
 #include "base/url.h"
-#include "push/delivery.h"
+#include "push/push.h"
 #include <openssl/ssl.h>
 
 struct trusts;
@@ -18,7 +18,7 @@ struct trust;
 struct certificates;
 
 /* NULL with *error set: the system's CAs, ca_file or the platform's certificate cannot be read. */
-struct trusts *trusts_new(struct push *push, char **error);
+struct trusts *trusts_new(struct core *core, const struct push_settings *settings, char **error);
 void trusts_free(struct trusts *trusts);   /* after each trust */
 void trusts_reload(struct trusts *trusts); /* the platform's certificate and the limits */
 /* What the platform shows to callbacks that ask for it; NULL: nothing. */
