@@ -323,7 +323,9 @@ device_sources = \
     src/device/mqtt_shadow.c \
     src/device/mqtt_topics.c \
     src/device/mqtt_topics.h \
-    src/device/mqtt_uplink.c
+    src/device/mqtt_uplink.c \
+    src/device/unsaid.c \
+    src/device/unsaid.h
 
 admin_sources = \
     src/admin/admin.c \
@@ -669,6 +671,7 @@ other_tests = \
     tests/blackbox/test_mqtt_login.py \
     tests/blackbox/test_mqtt_presence.py \
     tests/blackbox/test_mqtt_uplink.py \
+    tests/blackbox/test_mqtt_waiting.py \
     tests/blackbox/test_netpolicy.py \
     tests/blackbox/test_notifications.py \
     tests/blackbox/test_parking.py \

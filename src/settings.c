@@ -299,6 +299,8 @@ const struct setting settings_table[] = {
      "How long it may take then to answer, if the model says that it does; at least until expireTime", NULL},
     {"command", "retransmit_after", SETTING_TIME, AT(core.command_retransmit_after_ms), "0", 0, HOUR, NULL, true,
      "A command that is not acknowledged is sent again after this, doubled each time, maxRetransmit times at most; 0: never, since a device may carry it out twice", NULL},
+    {"command", "requeue", SETTING_BOOL, AT(core.command_is_requeued), "off", 0, 0, NULL, true,
+     "A command that is not acknowledged in time is sent again until it is, or its expireTime is over, instead of ending TIMEOUT; a device may carry it out several times", NULL},
     {"command", "keep", SETTING_INT, AT(core.command_keep), "1000", 1, 10000, NULL, true,
      "Commands kept per device, besides those that are under way", NULL},
     {"command", "keep_time", SETTING_TIME, AT(core.command_keep_time_ms), "30d", SECOND, 3650 * DAY, NULL, true,

@@ -343,19 +343,19 @@ static void next_taken(enum redis_status status, const redisReply *reply, void *
     free(taking);
 }
 
-void command_take_next(struct core *core, struct str holder_id, struct str session,
-                       struct str device_id, command_taken_cb cb, void *arg)
+void command_take_next(struct core *core, const struct command_question *question,
+                       command_taken_cb cb, void *arg)
 {
     const struct core_settings *settings = core->settings;
     struct taking *taking = xmalloc(sizeof(*taking));
     struct decimal acknowledge, retransmit;
 
     *taking = (struct taking){cb, arg};
-    command_step(core, device_id, "take", 4,
-                 (struct str[]){session,
+    command_step(core, question->device_id, "take", 5,
+                 (struct str[]){question->session,
                                 decimal_str(&acknowledge, settings->command_ack_timeout_ms),
                                 decimal_str(&retransmit, settings->command_retransmit_after_ms),
-                                holder_id},
+                                question->holder_id, question->name},
                  next_taken, taking);
 }
 
@@ -401,11 +401,12 @@ void command_due(struct core *core, struct str device_id, struct str fence, comm
     due->core = core;
     due->cb = cb;
     due->arg = arg;
-    command_step(core, id, "due", 6,
+    command_step(core, id, "due", 7,
                  (struct str[]){decimal_str(&acknowledge, settings->command_ack_timeout_ms),
                                 decimal_str(&retransmit, settings->command_retransmit_after_ms),
                                 decimal_str(&keep, settings->command_keep),
                                 decimal_str(&keep_time, settings->command_keep_time_ms),
-                                decimal_str(&take, settings->command_take_timeout_ms), fence},
+                                decimal_str(&take, settings->command_take_timeout_ms), fence,
+                                settings->command_is_requeued ? STR("1") : STR("0")},
                  due_looked_at, due);
 }

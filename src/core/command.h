@@ -15,7 +15,8 @@
  *        └──> EXPIRED, CANCELED
  *
  * All steps are in command.lua; a status that is final stays. What nobody took in time, and is not
- * immediate, is PENDING again. A durable timer per device (push/timers.c) looks at deadlines.
+ * immediate, is PENDING again, and its holder is told again from time to time. A durable timer per device
+ * (push/timers.c) looks at deadlines.
  *
  * Kept per device: command.keep of them and for command.keep_time, but never less than are under way.
  * An application's list of all of its commands ({aAPP}:cmds) is written before the command: it may name
@@ -111,13 +112,20 @@ struct command_taken {
     bool wants_no_confirmation;
     int64_t times_sent; /* 1: for the first time */
 };
-/* taken is NULL: there is none, or it has to wait for an acknowledgement; or Redis failed. */
+/* taken is NULL: there is none, or it has to wait for an acknowledgement. ERR_INTERNAL: Redis did not answer,
+ * and there may be one that was taken. */
 typedef void (*command_taken_cb)(enum error error, const struct command_taken *taken, void *arg);
 
-/* session: of the holder's connection; another one has nothing to take. After a command was taken there
- * may be another. Nothing of the arguments is needed after it has returned; taken lives until cb returns. */
-void command_take_next(struct core *core, struct str holder_id, struct str session,
-                       struct str device_id, command_taken_cb cb, void *arg);
+struct command_question {
+    struct str holder_id, session; /* of the holder's connection; another one has nothing to take */
+    struct str device_id;
+    struct str name; /* unique, without blanks: who got no answer asks once more by the same name */
+};
+
+/* After a command was taken there may be another. Nothing of the question is needed after it has returned;
+ * taken lives until cb returns. */
+void command_take_next(struct core *core, const struct command_question *question,
+                       command_taken_cb cb, void *arg);
 
 /* cb may be NULL. ERR_COMMAND_NOT_FOUND: it is not known; ERR_COMMAND_OVER: it is over already. */
 void command_delivered(struct core *core, struct str device_id, struct str command_id,
@@ -141,8 +149,8 @@ void command_failed(struct core *core, struct str device_id, struct str command_
                     command_done_cb cb, void *arg);
 
 /* Durable timer (push/timers.c): nothing happens when the fence is not that of the partition's owner any
- * more. And after a device was deleted, whose commands go then: by whomever, with fence "". cb may be
- * NULL. */
+ * more. Also after a device was deleted, whose commands go then, and when one is not frozen any more: by
+ * whomever, with fence "". cb may be NULL. */
 void command_due(struct core *core, struct str device_id, struct str fence, command_done_cb cb,
                  void *arg);
 

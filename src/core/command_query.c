@@ -14,6 +14,7 @@
 #define UNLIST_MAX   200   /* per script */
 #define RUN_MAX      250   /* per command of Redis */
 #define MAKING_MS    60000 /* longer than any command of Redis can take */
+#define READS_MAX    20    /* of one page */
 
 /* ---- the application's list ---- */
 
@@ -259,9 +260,13 @@ struct paging {
     struct command_query query;
     struct command_page page;
     struct str *listed; /* members of the application's list that were read */
+    size_t reads, missing_count;
+    struct str oldest_missing; /* of them; STR_NONE: there is none */
     command_page_cb cb;
     void *arg;
 };
+
+static void read_own_list(struct paging *paging);
 
 static void unlist_missing(struct paging *paging, const struct command *list, size_t count)
 {
@@ -274,6 +279,21 @@ static void unlist_missing(struct paging *paging, const struct command *list, si
     }
     command_unlist(paging->core, paging->query.app_id, clock_now_ms() - MAKING_MS, missing,
                    missing_count);
+    paging->missing_count = missing_count;
+    paging->oldest_missing = missing_count ? missing[missing_count - 1] : STR_NONE;
+}
+
+/* Others stand in the place of those that were taken out. If the oldest was not, it is just being made,
+ * as those before it are. */
+static bool is_to_be_read_again(struct paging *paging, const struct command *list)
+{
+    struct str before = paging->oldest_missing;
+
+    if (paging->query.device_id.p)
+        return false;
+    unlist_missing(paging, list, paging->page.count);
+    return paging->missing_count > 0 && !str_eq(paging->oldest_missing, before) &&
+           ++paging->reads < READS_MAX;
 }
 
 static void page_read(struct command_reading *reading, void *arg)
@@ -284,10 +304,14 @@ static void page_read(struct command_reading *reading, void *arg)
         paging->cb(reading->error, NULL, paging->arg);
         return;
     }
-    if (!paging->query.device_id.p)
-        unlist_missing(paging, reading->list, paging->page.count);
+    if (is_to_be_read_again(paging, reading->list)) {
+        paging->page = (struct command_page){0};
+        read_own_list(paging);
+        return;
+    }
     paging->page.list = reading->list;
     paging->page.count = drop_missing(reading->list, paging->page.count);
+    paging->page.total -= paging->missing_count;
     paging->cb(ERR_OK, &paging->page, paging->arg);
 }
 
@@ -341,6 +365,13 @@ static void read_list(struct paging *paging, struct str list)
                  list_read, paging);
 }
 
+static void read_own_list(struct paging *paging)
+{
+    struct key key;
+
+    read_list(paging, key_app_commands(&key, paging->query.app_id));
+}
+
 static void device_found(enum error error, const struct device *device, void *arg)
 {
     struct paging *paging = arg;
@@ -357,7 +388,6 @@ void command_query(struct core *core, struct arena *arena, const struct command_
                    command_page_cb cb, void *arg)
 {
     struct paging *paging = arena_zalloc(arena, sizeof(*paging));
-    struct key key;
 
     paging->core = core;
     paging->arena = arena;
@@ -367,5 +397,5 @@ void command_query(struct core *core, struct arena *arena, const struct command_
     if (query->device_id.p)
         device_read(core, arena, query->app_id, query->device_id, false, device_found, paging);
     else
-        read_list(paging, key_app_commands(&key, query->app_id));
+        read_own_list(paging);
 }

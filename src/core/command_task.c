@@ -129,21 +129,42 @@ static void ids_read(enum redis_status status, const redisReply *reply, void *ar
     redis_command(search->core->redis, 2 + count, words, tasks_read, search);
 }
 
-/* Never more than command.cancel_tasks and what one of them is too many. */
+/* Never more than command.cancel_tasks. */
+static void read_ids(struct search *search)
+{
+    struct core *core = search->core;
+    struct decimal most;
+    struct key key;
+
+    redis_command(core->redis, 4,
+                  (struct str[]){STR("ZREVRANGE"), key_app_cancel_order(&key, search->query.app_id),
+                                 STR("0"), decimal_str(&most, core->settings->command_tasks - 1)},
+                  ids_read, search);
+}
+
+static void device_found(enum error error, const struct device *device, void *arg)
+{
+    struct search *search = arg;
+
+    (void)device;
+    if (error)
+        search->cb(error == ERR_DEVICE_NOT_FOUND ? ERR_COMMAND_DEVICE : error, NULL, search->arg);
+    else
+        read_ids(search);
+}
+
 void command_task_query(struct core *core, struct arena *arena,
                         const struct command_task_query *query, command_task_page_cb cb, void *arg)
 {
     struct search *search = arena_zalloc(arena, sizeof(*search));
-    struct decimal most;
-    struct key key;
 
     search->core = core;
     search->arena = arena;
     search->query = *query;
     search->cb = cb;
     search->arg = arg;
-    redis_command(core->redis, 4,
-                  (struct str[]){STR("ZREVRANGE"), key_app_cancel_order(&key, query->app_id),
-                                 STR("0"), decimal_str(&most, core->settings->command_tasks - 1)},
-                  ids_read, search);
+    if (query->device_id.p)
+        device_read(core, arena, query->app_id, query->device_id, false, device_found, search);
+    else
+        read_ids(search);
 }

@@ -37,7 +37,7 @@ struct command_task_page {
 typedef void (*command_task_page_cb)(enum error error, const struct command_task_page *page,
                                      void *arg);
 
-/* Looks through all that are kept. A device that does not exist has none. */
+/* Looks through all that are kept. ERR_COMMAND_DEVICE. */
 void command_task_query(struct core *core, struct arena *arena,
                         const struct command_task_query *query, command_task_page_cb cb,
                         void *arg);

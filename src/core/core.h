@@ -61,6 +61,7 @@ struct core_settings {
     int64_t command_retransmit_after_ms;                  /* 0: they are not sent again */
     int64_t command_zombie_after_ms;                      /* 0: nobody is one */
     int command_model_check;                              /* enum command_model_check */
+    bool command_is_requeued;     /* what is not acknowledged is sent until its expireTime is over */
     bool command_tells_end;       /* EXPIRED and CANCELED go to the command's callback */
     bool command_has_old_status;  /* DEFAULT instead of PENDING */
     /* [subscription] */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/decimal.h"
 #include "base/mem.h"
+#include "core/command.h"
 #include "core/device_index.h"
 #include "core/partition.h"
 #include "core/session.h"
@@ -217,7 +218,7 @@ static void modified(enum redis_status status, const redisReply *reply, void *ar
 struct modification {
     struct core *core;
     struct str app_id, device_id;
-    bool is_muting;
+    struct str mute; /* its new value; STR_NONE: it stays */
     device_done_cb cb;
     void *arg;
 };
@@ -235,8 +236,10 @@ static void record_modified(enum error error, void *arg)
 {
     struct modification *modification = arg;
 
-    if (!error && modification->is_muting)
+    if (!error && str_eq(modification->mute, STR("TRUE")))
         session_end(modification->core, modification->device_id);
+    else if (!error && modification->mute.p) /* what waits may be sent again */
+        command_due(modification->core, modification->device_id, STR(""), NULL, NULL);
     if (error)
         modification->cb(error, modification->arg);
     else
@@ -244,13 +247,13 @@ static void record_modified(enum error error, void *arg)
                             true, modification_indexed, modification);
 }
 
-static bool is_muting(const struct device_fields *fields)
+static struct str new_mute(const struct device_fields *fields)
 {
     for (size_t i = 0; i < fields->count; i++) {
         if (str_eq(fields->list[i].name, STR("mute")))
-            return str_eq(fields->list[i].value, STR("TRUE"));
+            return fields->list[i].value;
     }
-    return false;
+    return STR_NONE;
 }
 
 void device_modify(struct core *core, struct arena *arena, struct str app_id, struct str device_id,
@@ -266,7 +269,7 @@ void device_modify(struct core *core, struct arena *arena, struct str app_id, st
     struct str keys[] = {key_device(&device, partition, id), key_events(&events, partition),
                          key_index_marks(&marks, partition)};
 
-    *modification = (struct modification){core, app_id, id, is_muting(fields), cb, arg};
+    *modification = (struct modification){core, app_id, id, new_mute(fields), cb, arg};
     args[0] = app_id;
     args[1] = id;
     args[2] = decimal_str(&now, clock_now_ms());

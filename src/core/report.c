@@ -7,6 +7,7 @@
 #include "core/event.h"
 #include "core/partition.h"
 #include "core/report_body.h"
+#include "core/session.h"
 #include "core/shadow.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
@@ -72,6 +73,17 @@ enum error report_check_rate_of_app(struct core *core, struct str device_id)
                                                                              : ERR_OK;
 }
 
+/* A report is an occasion, as the connection is. */
+static void offer_what_waits(const struct report *report, const redisReply *reply)
+{
+    struct str holder_id = redis_reply_str(redis_reply_at(reply, 3));
+
+    if (redis_reply_is(redis_reply_at(reply, 2), "1"))
+        shadow_offer(report->core, report->device_id, redis_reply_str(redis_reply_at(reply, 1)));
+    if (holder_id.len)
+        session_tell(report->core, holder_id, report->device_id);
+}
+
 static void reported(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct report *report = arg;
@@ -83,7 +95,7 @@ static void reported(enum redis_status status, const redisReply *reply, void *ar
         report->cb(ERR_OK, report->arg);
     } else if (redis_reply_is(redis_reply_at(reply, 0), "PENDING")) {
         report_body_count(&report->body);
-        shadow_offer(report->core, report->device_id, redis_reply_str(redis_reply_at(reply, 1)));
+        offer_what_waits(report, reply);
         report->cb(ERR_OK, report->arg);
     } else if (redis_reply_is(redis_reply_at(reply, 0), "MODEL") && report->tries < TRIES_MAX) {
         take_facts(ERR_OK, device_facts_take(report->core, report->device_id, reply, 1), report);

@@ -62,14 +62,14 @@ void shadow_delivery_free(struct shadow_delivery *delivery)
 
 struct offer {
     struct core *core;
-    struct str device_id;
+    struct str device_id, gateway_id;
     struct arena *arena;
     bool is_look; /* of a timer: the device is not connected here */
-    device_done_cb cb; /* NULL: nobody waits for it */
+    device_done_cb cb; /* NULL: nobody waits */
     void *arg;
 };
 
-static struct offer *offer_new(struct core *core, struct str device_id)
+static struct offer *offer_new(struct core *core, struct str device_id, struct str gateway_id)
 {
     struct arena *arena = arena_new();
     struct offer *offer = arena_zalloc(arena, sizeof(*offer));
@@ -77,6 +77,7 @@ static struct offer *offer_new(struct core *core, struct str device_id)
     offer->core = core;
     offer->arena = arena;
     offer->device_id = arena_str(arena, device_id);
+    offer->gateway_id = arena_str(arena, gateway_id);
     return offer;
 }
 
@@ -108,6 +109,8 @@ static void due_read(enum redis_status status, const redisReply *reply, void *ar
         if (!offer->is_look)
             log_warn("shadow", "device=%.*s state=postponed reason=%s",
                      STR_ARG(offer->device_id), "Redis did not answer");
+        if (!offer->cb && transport && transport->announce)
+            transport->announce(offer->device_id, offer->gateway_id, transport->arg);
     } else if (reply->elements > 2 && transport) {
         if (!offer->is_look)
             deliver(offer, reply);
@@ -146,14 +149,14 @@ void shadow_offer(struct core *core, struct str device_id, struct str gateway_id
     if (!transport || !str_is_id(device_id, KEY_ID_MAX))
         return;
     if (transport->reaches(device_id, gateway_id, transport->arg))
-        ask_what_is_due(offer_new(core, device_id));
+        ask_what_is_due(offer_new(core, device_id, gateway_id));
     else if (transport->announce)
         transport->announce(device_id, gateway_id, transport->arg);
 }
 
 void shadow_offer_then(struct core *core, struct str device_id, device_done_cb cb, void *arg)
 {
-    struct offer *offer = offer_new(core, device_id);
+    struct offer *offer = offer_new(core, device_id, STR_NONE);
 
     offer->cb = cb;
     offer->arg = arg;
@@ -164,7 +167,7 @@ void shadow_offer_then(struct core *core, struct str device_id, device_done_cb c
 void shadow_timer_due(struct core *core, struct str device_id, device_done_cb cb, void *arg)
 {
     struct offer *offer =
-        offer_new(core, str_is_id(device_id, KEY_ID_MAX) ? device_id : STR("-"));
+        offer_new(core, str_is_id(device_id, KEY_ID_MAX) ? device_id : STR("-"), STR_NONE);
 
     offer->is_look = true;
     offer->cb = cb;
@@ -203,20 +206,36 @@ static struct str status_payload(struct shadow_delivery *delivery, const char *s
     return payload;
 }
 
+struct answering {
+    struct shadow_delivery *delivery;
+    enum shadow_answer answer;
+    device_done_cb cb;
+    void *arg;
+};
+
 static void answer_stored(enum redis_status status, const redisReply *reply, void *arg)
 {
-    struct shadow_delivery *delivery = arg;
+    struct answering *answering = arg;
+    struct shadow_delivery *delivery = answering->delivery;
+    bool is_lost = status != REDIS_DONE;
 
     (void)reply;
-    if (status != REDIS_DONE)
-        log_warn("shadow", "device=%.*s answer=lost reason=%s", STR_ARG(delivery->device_id),
-                 "Redis did not answer");
-    shadow_delivery_free(delivery);
+    if (is_lost)
+        log_warn("shadow", "device=%.*s answer=%s reason=%s", STR_ARG(delivery->device_id),
+                 answering->cb ? "postponed" : "lost", "Redis did not answer");
+    if (!is_lost || !answering->cb) {
+        metric_add(M_DESIRED_DELIVERIES, 1, answers[answering->answer].metric, NULL, NULL);
+        shadow_delivery_free(delivery);
+    }
+    if (answering->cb)
+        answering->cb(core_error_of(status), answering->arg);
+    free(answering);
 }
 
-static void store_answer(struct core *core, struct shadow_delivery *delivery,
-                         enum shadow_answer answer)
+static void store_answer(struct core *core, struct answering *answering)
 {
+    struct shadow_delivery *delivery = answering->delivery;
+    enum shadow_answer answer = answering->answer;
     uint32_t partition = partition_of(core, delivery->device_id);
     size_t count = 5 + delivery->values.count, n = 5;
     struct str *args = arena_alloc(delivery->arena, count * sizeof(*args));
@@ -236,15 +255,31 @@ static void store_answer(struct core *core, struct shadow_delivery *delivery,
                                         STR_ARG(delivery->service_id),
                                         STR_ARG(delivery->values.list[i].name)));
     redis_script(core->redis, &script_shadow_answer, 3, keys, count, args, answer_stored,
-                 delivery);
+                 answering);
+}
+
+static void nothing_to_store(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    answer_stored(REDIS_DONE, NULL, arg);
 }
 
 void shadow_answer_take(struct core *core, struct shadow_delivery *delivery,
-                        enum shadow_answer answer)
+                        enum shadow_answer answer, device_done_cb cb, void *arg)
 {
-    metric_add(M_DESIRED_DELIVERIES, 1, answers[answer].metric, NULL, NULL);
-    if (answers[answer].status || answers[answer].is_to_be_sent)
-        store_answer(core, delivery, answer);
-    else
+    bool is_to_be_stored = answers[answer].status || answers[answer].is_to_be_sent;
+    struct answering *answering;
+
+    if (!is_to_be_stored && !cb) {
+        metric_add(M_DESIRED_DELIVERIES, 1, answers[answer].metric, NULL, NULL);
         shadow_delivery_free(delivery);
+        return;
+    }
+    answering = xmalloc(sizeof(*answering));
+    *answering = (struct answering){delivery, answer, cb, arg};
+    if (is_to_be_stored)
+        store_answer(core, answering);
+    else
+        event_base_once(core->base, -1, EV_TIMEOUT, nothing_to_store, answering, NULL);
 }

@@ -6,7 +6,7 @@
  * that an answer did not come: each time a script decides what is due and takes it as sent in the same
  * step. It is not sent again within the protection window (shadow.resend_after), whichever instance
  * asks. Whatever is lost between that mark and the device, by a crash too, is due again after the
- * window. A difference ends when the device reports the wanted value, not when it acknowledges it.
+ * window. What the device has answered is told once, however often that is stored. A difference ends when the device reports the wanted value, not when it acknowledges it.
  *
  *     written                 not sent
  *     online, report, timer   equal: not sent; else when not sent, or sent longer ago than the window:
@@ -88,8 +88,8 @@ struct shadow_transport {
     /* Sends it, and hands it back with shadow_answer_take, now or later; at the latest when its own
      * time-out has run out. */
     void (*deliver_take)(struct shadow_delivery *delivery, void *arg);
-    /* Values may wait for a device that is not connected here: the instance that has it may be told,
-     * to call shadow_offer there. May be NULL. */
+    /* Values may wait for a device that is not connected here, or not reached for the moment: the instance
+     * that has it may be told, to call shadow_offer there. May be NULL. */
     void (*announce)(struct str device_id, struct str gateway_id, void *arg);
     void *arg;
 };
@@ -100,11 +100,13 @@ struct shadow_transport {
 void shadow_offer(struct core *core, struct str device_id, struct str gateway_id);
 
 /* The same, where the device is connected, for who asks for many: cb is called when all that is due was
- * handed over. */
+ * handed over. ERR_INTERNAL: nobody knows, ask again. */
 void shadow_offer_then(struct core *core, struct str device_id, device_done_cb cb, void *arg);
 
+/* cb may be NULL. ERR_INTERNAL: it may not be stored, and the delivery is the caller's again, to be
+ * answered once more, which is safe, or freed. */
 void shadow_answer_take(struct core *core, struct shadow_delivery *delivery,
-                        enum shadow_answer answer);
+                        enum shadow_answer answer, device_done_cb cb, void *arg);
 
 /* A durable timer (push/timers.c). */
 void shadow_timer_due(struct core *core, struct str device_id, device_done_cb cb, void *arg);

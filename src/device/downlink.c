@@ -18,6 +18,32 @@ struct awaited {
     bool waits_for_puback;
 };
 
+/* ---- ways ---- */
+
+void way_init(struct way *way, struct mqtt_device *holder, struct str device_id)
+{
+    *way = (struct way){
+        .mqtt = holder->mqtt,
+        .holder_id = xstrdup(holder->session->device_id),
+        .session_id = xstrdup(holder->session->id),
+        .device_id = str_dup(device_id),
+    };
+}
+
+void way_clear(struct way *way)
+{
+    free(way->holder_id);
+    free(way->session_id);
+    free(way->device_id);
+}
+
+struct mqtt_device *way_holder(const struct way *way)
+{
+    const struct session *session = session_find(way->mqtt->core, str_of(way->holder_id));
+
+    return session && strcmp(session->id, way->session_id) == 0 ? session->connection : NULL;
+}
+
 /* ---- time-outs ---- */
 
 static void set_timer(struct device_mqtt *mqtt)
@@ -32,8 +58,8 @@ static void set_timer(struct device_mqtt *mqtt)
         event_del(mqtt->answer_timer);
 }
 
-/* It is over: the answer goes to the shadow. */
-static void end(struct awaited *awaited, enum shadow_answer answer)
+/* It is over: what was delivered is the caller's. */
+static struct shadow_delivery *take_delivery(struct awaited *awaited)
 {
     struct mqtt_device *holder = awaited->holder;
     struct device_mqtt *mqtt = holder->mqtt;
@@ -49,7 +75,14 @@ static void end(struct awaited *awaited, enum shadow_answer answer)
         free(awaited);
     if (was_oldest)
         set_timer(mqtt);
-    shadow_answer_take(mqtt->core, delivery, answer);
+    return delivery;
+}
+
+static void end(struct awaited *awaited, enum shadow_answer answer)
+{
+    struct mqtt_device *holder = awaited->holder;
+
+    shadow_answer_take(holder->mqtt->core, take_delivery(awaited), answer, NULL, NULL);
     downlink_has_room(holder);
 }
 
@@ -185,7 +218,7 @@ static void deliver(struct shadow_delivery *delivery, void *arg)
     if (holder)
         send_set(holder, delivery);
     else
-        shadow_answer_take(mqtt->core, delivery, SHADOW_UNSENT);
+        shadow_answer_take(mqtt->core, delivery, SHADOW_UNSENT, NULL, NULL);
 }
 
 static void announce(struct str device_id, struct str gateway_id, void *arg)
@@ -196,6 +229,8 @@ static void announce(struct str device_id, struct str gateway_id, void *arg)
     /* Who is here and cannot be reached has been told enough. */
     if (!holder)
         session_tell(mqtt->core, gateway_id.len ? gateway_id : device_id, device_id);
+    else if (downlink_speaks_v5(holder) && has_room_for_answers(holder))
+        downlink_come_back(holder, device_id, OFFER_DESIRED);
     else if (downlink_speaks_v5(holder))
         downlink_postpone(holder, device_id, OFFER_DESIRED);
 }
@@ -291,6 +326,50 @@ void downlink_has_room(struct mqtt_device *holder)
     downlink_family_has_room(holder);
 }
 
+#define COMEBACKS_MAX 100 /* of a connection: Redis answers, but with an error */
+
+struct comeback {
+    struct unsaid unsaid;
+    struct way way;
+    bool is_of_family;
+    unsigned what;
+};
+
+static void drop_comeback(struct unsaid *unsaid)
+{
+    struct comeback *comeback = (struct comeback *)unsaid;
+
+    way_clear(&comeback->way);
+    free(comeback);
+}
+
+static void come_back(struct unsaid *unsaid)
+{
+    struct comeback *comeback = (struct comeback *)unsaid;
+    struct mqtt_device *holder = way_holder(&comeback->way);
+
+    if (holder && comeback->is_of_family)
+        downlink_family_offer(holder, comeback->what);
+    else if (holder)
+        offer(holder, str_of(comeback->way.device_id), comeback->what);
+    drop_comeback(unsaid);
+}
+
+void downlink_come_back(struct mqtt_device *holder, struct str device_id, unsigned what)
+{
+    struct comeback *comeback;
+
+    if (holder->comebacks++ >= COMEBACKS_MAX)
+        return;
+    comeback = xcalloc(1, sizeof(*comeback));
+    comeback->unsaid.say = come_back;
+    comeback->unsaid.drop = drop_comeback;
+    comeback->is_of_family = !device_id.p;
+    comeback->what = what;
+    way_init(&comeback->way, holder, device_id.p ? device_id : STR(""));
+    unsaid_add(&holder->mqtt->unsaid, &comeback->unsaid);
+}
+
 void downlink_connected(struct mqtt_device *holder)
 {
     struct device_mqtt *mqtt = holder->mqtt;
@@ -335,12 +414,58 @@ static struct awaited *find(const struct mqtt_device *holder, struct str request
     return awaited;
 }
 
+struct answer { /* of a device, that Redis is told of */
+    struct unsaid unsaid;
+    struct device_mqtt *mqtt;
+    struct upload *upload;
+    struct shadow_delivery *delivery;
+    enum shadow_answer answer;
+};
+
+static void drop_answer(struct unsaid *unsaid)
+{
+    struct answer *answer = (struct answer *)unsaid;
+    struct upload *upload = answer->upload;
+
+    shadow_delivery_free(answer->delivery);
+    free(answer);
+    upload_end(upload, ERR_INTERNAL);
+}
+
+static void answer_stored(enum error error, void *arg)
+{
+    struct answer *answer = arg;
+    struct upload *upload = answer->upload;
+
+    if (error) {
+        unsaid_add(&answer->mqtt->unsaid, &answer->unsaid);
+        return;
+    }
+    free(answer);
+    upload_end(upload, ERR_OK);
+}
+
+static void store_answer(struct unsaid *unsaid)
+{
+    struct answer *answer = (struct answer *)unsaid;
+
+    shadow_answer_take(answer->mqtt->core, answer->delivery, answer->answer, answer_stored, answer);
+}
+
 static void set_answered(struct upload *upload, struct awaited *awaited)
 {
-    const struct json *answer = upload_parse(upload);
+    const struct json *body = upload_parse(upload);
+    struct mqtt_device *holder = awaited->holder;
+    struct answer *answer = xcalloc(1, sizeof(*answer));
 
-    end(awaited, is_success(answer) ? SHADOW_OK : SHADOW_REFUSED);
-    upload_end(upload, ERR_OK);
+    answer->unsaid.say = store_answer;
+    answer->unsaid.drop = drop_answer;
+    answer->mqtt = holder->mqtt;
+    answer->upload = upload;
+    answer->answer = is_success(body) ? SHADOW_OK : SHADOW_REFUSED;
+    answer->delivery = take_delivery(awaited);
+    store_answer(&answer->unsaid);
+    downlink_has_room(holder);
 }
 
 void downlink_take_answer(struct upload *upload)
@@ -364,6 +489,7 @@ void downlink_init(struct device_mqtt *mqtt)
 {
     TAILQ_INIT(&mqtt->awaited);
     mqtt->answer_timer = evtimer_new(mqtt->core->base, on_answer_timer, mqtt);
+    unsaid_init(&mqtt->unsaid, mqtt->core);
     TAILQ_INIT(&mqtt->undecided);
     TAILQ_INIT(&mqtt->families);
     mqtt->undecided_timer = evtimer_new(mqtt->core->base, on_undecided_timer, mqtt);
@@ -372,6 +498,7 @@ void downlink_init(struct device_mqtt *mqtt)
 
 void downlink_clear(struct device_mqtt *mqtt)
 {
+    unsaid_clear(&mqtt->unsaid);
     event_free(mqtt->answer_timer);
     event_free(mqtt->undecided_timer);
 }

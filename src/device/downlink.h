@@ -29,6 +29,19 @@ void downlink_has_room(struct mqtt_device *holder);
 /* The connection ends. */
 void downlink_disconnected(struct mqtt_device *holder);
 
+/* A device by whose connection something goes down, that may end before. */
+struct way {
+    struct device_mqtt *mqtt;
+    char *holder_id, *session_id, *device_id;
+};
+void way_init(struct way *way, struct mqtt_device *holder, struct str device_id);
+void way_clear(struct way *way);
+struct mqtt_device *way_holder(const struct way *way); /* NULL: that connection is gone */
+
+/* Redis did not say what waits for a device, or (STR_NONE) for those behind the holder: it is asked again
+ * before long. */
+void downlink_come_back(struct mqtt_device *holder, struct str device_id, unsigned what);
+
 /* Who never used a topic of v5 might take a message on one amiss. */
 bool downlink_speaks_v5(const struct mqtt_device *holder);
 
@@ -39,7 +52,7 @@ void downlink_v1_answered(struct upload *upload, const struct json *body);
 /* downlink_commands.c */
 void downlink_take_commands(struct mqtt_device *holder, struct str device_id);
 /* The same once, when there is room; asked(arg) is called when Redis has answered, also when the
- * connection is gone by then. */
+ * connection is gone by then, or the server ends. */
 void downlink_ask_for_command(struct mqtt_device *holder, struct str device_id,
                               void (*asked)(void *arg), void *arg);
 bool downlink_takes_commands(const struct mqtt_device *holder); /* it is known in which dialect */

@@ -3,7 +3,7 @@
  * acknowledged, with QoS 1, or written, with QoS 0. What could not be written has failed. What was
  * written and not acknowledged when the connection ended may have arrived, so it is not sent again: a
  * device must not do twice what was ordered once. Its answer may come by the next connection, or its time
- * runs out.
+ * runs out. With command.requeue it is sent again all the same.
  *
  *     v5   commands/request_id={command}, answered by commands/response/request_id={command}
  *     v1   {"msgType":"cloudReq",...,"mid":N}, answered by {"msgType":"deviceRsp","mid":N,...}
@@ -29,52 +29,75 @@ static enum mqtt_topic_kind kind_for(const struct mqtt_device *holder)
     return downlink_speaks_v5(holder) && !holder->is_undecided ? TOPIC_COMMAND : TOPIC_UNKNOWN;
 }
 
-/* ---- one command under way: from the question for it to its PUBACK ---- */
+/* ---- one command under way: from the question for it until what became of it is stored ---- */
 
 struct carried {
-    struct core *core;
-    char *holder_id, *session_id, *device_id;
+    struct unsaid unsaid;
+    struct way way;
+    char *question;
     char *command_id; /* NULL: not known yet */
     void (*asked)(void *arg); /* NULL: nobody waits for it */
     void *asked_arg;
 };
 
-static struct carried *carried_new(struct mqtt_device *holder, struct str device_id)
-{
-    struct carried *carried = xmalloc(sizeof(*carried));
-
-    *carried = (struct carried){
-        .core = holder->mqtt->core,
-        .holder_id = xstrdup(holder->session->device_id),
-        .session_id = xstrdup(holder->session->id),
-        .device_id = str_dup(device_id),
-    };
-    return carried;
-}
-
 static void carried_free(struct carried *carried)
 {
-    free(carried->holder_id);
-    free(carried->session_id);
-    free(carried->device_id);
+    way_clear(&carried->way);
+    free(carried->question);
     free(carried->command_id);
     free(carried);
 }
 
-/* NULL: that connection is gone. */
-static struct mqtt_device *holder_of(const struct carried *carried)
-{
-    const struct session *session = session_find(carried->core, str_of(carried->holder_id));
-
-    return session && strcmp(session->id, carried->session_id) == 0 ? session->connection : NULL;
-}
-
 static void offer_again(const struct carried *carried)
 {
-    struct mqtt_device *holder = holder_of(carried);
+    struct mqtt_device *holder = way_holder(&carried->way);
 
     if (holder)
-        downlink_take_commands(holder, str_of(carried->device_id));
+        downlink_take_commands(holder, str_of(carried->way.device_id));
+}
+
+/* ---- what became of it ---- */
+
+static void drop_outcome(struct unsaid *unsaid)
+{
+    carried_free((struct carried *)unsaid);
+}
+
+static void outcome_stored(enum error error, void *arg)
+{
+    struct carried *carried = arg;
+
+    if (error == ERR_INTERNAL) {
+        unsaid_add(&carried->way.mqtt->unsaid, &carried->unsaid);
+        return;
+    }
+    if (carried->unsaid.is_late)
+        offer_again(carried); /* who asked before that was told to wait */
+    carried_free(carried);
+}
+
+static void say_delivered(struct unsaid *unsaid)
+{
+    struct carried *carried = (struct carried *)unsaid;
+
+    command_delivered(carried->way.mqtt->core, str_of(carried->way.device_id),
+                      str_of(carried->command_id), outcome_stored, carried);
+}
+
+static void say_failed(struct unsaid *unsaid)
+{
+    struct carried *carried = (struct carried *)unsaid;
+
+    command_failed(carried->way.mqtt->core, str_of(carried->way.device_id),
+                   str_of(carried->command_id), outcome_stored, carried);
+}
+
+/* The next one is asked for behind it, without waiting. */
+static void store_outcome(struct carried *carried, void (*say)(struct unsaid *unsaid))
+{
+    carried->unsaid = (struct unsaid){.say = say, .drop = drop_outcome};
+    say(&carried->unsaid);
+    offer_again(carried);
 }
 
 /* ---- writing it ---- */
@@ -83,7 +106,7 @@ static void write_v5(struct json_writer *w, const struct carried *carried,
                      const struct command_taken *taken)
 {
     json_object(w);
-    json_member_text(w, "object_device_id", carried->device_id);
+    json_member_text(w, "object_device_id", carried->way.device_id);
     json_member_str(w, "service_id", taken->service_id);
     json_member_str(w, "command_name", taken->method);
     json_member_raw(w, "paras", taken->paras);
@@ -96,8 +119,8 @@ static void write_v1(struct json_writer *w, const struct carried *carried,
 {
     json_object(w);
     json_member_text(w, "msgType", "cloudReq");
-    if (strcmp(carried->device_id, carried->holder_id) != 0)
-        json_member_text(w, "deviceId", carried->device_id);
+    if (strcmp(carried->way.device_id, carried->way.holder_id) != 0)
+        json_member_text(w, "deviceId", carried->way.device_id);
     json_member_str(w, "serviceId", taken->service_id);
     json_member_str(w, "cmd", taken->method);
     json_member_raw(w, "paras", taken->paras);
@@ -112,20 +135,10 @@ static void acknowledged(bool is_acknowledged, void *arg)
 {
     struct carried *carried = arg;
 
-    if (is_acknowledged) {
-        command_delivered(carried->core, str_of(carried->device_id), str_of(carried->command_id),
-                          NULL, NULL);
-        offer_again(carried);
-    }
-    carried_free(carried);
-}
-
-static void not_written(struct carried *carried)
-{
-    command_failed(carried->core, str_of(carried->device_id), str_of(carried->command_id), NULL,
-                   NULL);
-    offer_again(carried);
-    carried_free(carried);
+    if (is_acknowledged)
+        store_outcome(carried, say_delivered);
+    else
+        carried_free(carried);
 }
 
 /* With QoS 0 having written it counts as the PUBACK. */
@@ -151,7 +164,7 @@ static void carry(struct mqtt_device *holder, struct carried *carried,
         acknowledged(true, carried);
         break;
     case MQTT_DOWN_NOT_SENT:
-        not_written(carried);
+        store_outcome(carried, say_failed);
         break;
     }
     json_writer_free(w);
@@ -171,25 +184,51 @@ static void nothing_taken(struct mqtt_device *holder, struct carried *carried)
 static void taken(enum error error, const struct command_taken *taken, void *arg)
 {
     struct carried *carried = arg;
-    struct mqtt_device *holder = holder_of(carried);
+    struct mqtt_device *holder = way_holder(&carried->way);
     void (*asked)(void *arg) = carried->asked;
     void *asked_arg = carried->asked_arg;
 
-    (void)error; /* when Redis has failed, a timer comes back to it */
+    if (error && holder) {
+        unsaid_add(&carried->way.mqtt->unsaid, &carried->unsaid);
+        return;
+    }
     if (!taken) {
         nothing_taken(holder, carried);
     } else if (!holder) {
         carried->command_id = str_dup(taken->id);
-        not_written(carried);
+        store_outcome(carried, say_failed);
     } else {
         carried->command_id = str_dup(taken->id);
         /* One that is immediate may stand behind it, and waits for nothing. */
-        downlink_take_commands(holder, str_of(carried->device_id));
+        downlink_take_commands(holder, str_of(carried->way.device_id));
         holder->commands_asked_for--;
         carry(holder, carried, taken);
     }
     if (asked)
         asked(asked_arg); /* now it shows how much room is left */
+}
+
+/* The same question each time, so that one that was taken, though nobody heard of it, is not lost. */
+static void ask(struct unsaid *unsaid)
+{
+    struct carried *carried = (struct carried *)unsaid;
+    struct way *way = &carried->way;
+
+    command_take_next(way->mqtt->core,
+                      &(struct command_question){str_of(way->holder_id), str_of(way->session_id),
+                                                 str_of(way->device_id), str_of(carried->question)},
+                      taken, carried);
+}
+
+static void drop_question(struct unsaid *unsaid)
+{
+    struct carried *carried = (struct carried *)unsaid;
+    void (*asked)(void *arg) = carried->asked;
+    void *asked_arg = carried->asked_arg;
+
+    nothing_taken(way_holder(&carried->way), carried);
+    if (asked)
+        asked(asked_arg);
 }
 
 /* What is asked for will be sent, so there must be room for it. */
@@ -208,13 +247,17 @@ bool downlink_takes_commands(const struct mqtt_device *holder)
 void downlink_ask_for_command(struct mqtt_device *holder, struct str device_id,
                               void (*asked)(void *arg), void *arg)
 {
-    struct carried *carried = carried_new(holder, device_id);
+    struct carried *carried = xcalloc(1, sizeof(*carried));
 
+    way_init(&carried->way, holder, device_id);
+    carried->question = xasprintf("%s/%llu", holder->session->id,
+                                  (unsigned long long)++holder->last_question);
+    carried->unsaid.say = ask;
+    carried->unsaid.drop = drop_question;
     carried->asked = asked;
     carried->asked_arg = arg;
     holder->commands_asked_for++;
-    command_take_next(holder->mqtt->core, str_of(holder->session->device_id),
-                      str_of(holder->session->id), device_id, taken, carried);
+    ask(&carried->unsaid);
 }
 
 void downlink_take_commands(struct mqtt_device *holder, struct str device_id)
@@ -229,15 +272,37 @@ void downlink_take_commands(struct mqtt_device *holder, struct str device_id)
 
 /* ---- answers ---- */
 
+struct answering { /* in the message's arena */
+    struct unsaid unsaid;
+    struct device_mqtt *mqtt;
+    struct upload *upload;
+    struct command_answer answer;
+};
+
+static void drop_answer(struct unsaid *unsaid)
+{
+    upload_end(((struct answering *)unsaid)->upload, ERR_INTERNAL);
+}
+
 /* What cannot be taken is nothing that a device could do better by sending it again. */
 static void answered(enum error error, void *arg)
 {
-    struct upload *upload = arg;
+    struct answering *answering = arg;
 
-    if (error && error != ERR_INTERNAL)
-        upload_ignore(upload, "answer");
+    if (error == ERR_INTERNAL)
+        unsaid_add(&answering->mqtt->unsaid, &answering->unsaid);
+    else if (error)
+        upload_ignore(answering->upload, "answer");
     else
-        upload_end(upload, error);
+        upload_end(answering->upload, ERR_OK);
+}
+
+static void say_answered(struct unsaid *unsaid)
+{
+    struct answering *answering = (struct answering *)unsaid;
+    struct upload *upload = answering->upload;
+
+    command_answered(upload->core, upload->device_id, &answering->answer, answered, answering);
 }
 
 /* No number: no success. absent: left out, which the manual allows for a success. */
@@ -260,7 +325,14 @@ static const struct json *object_of(const struct json *body, const char *name)
 
 static void take(struct upload *upload, const struct command_answer *answer)
 {
-    command_answered(upload->core, upload->device_id, answer, answered, upload);
+    struct answering *answering = arena_zalloc(upload->message->arena, sizeof(*answering));
+
+    answering->unsaid.say = say_answered;
+    answering->unsaid.drop = drop_answer;
+    answering->mqtt = upload_device(upload)->mqtt;
+    answering->upload = upload;
+    answering->answer = *answer;
+    say_answered(&answering->unsaid);
 }
 
 void downlink_command_answered(struct upload *upload)

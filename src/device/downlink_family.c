@@ -26,6 +26,7 @@ struct family { /* one round */
     size_t waiting;         /* answers of Redis */
     size_t desired_waiting; /* of them: for desired values */
     unsigned what;          /* OFFER_... */
+    unsigned lost;          /* of it: Redis did not answer */
     bool is_known;          /* who is in it */
     bool is_queued;
 };
@@ -40,6 +41,7 @@ static void leave_queue(struct family *family)
 static void end(struct family *family)
 {
     struct mqtt_device *holder = family->holder;
+    unsigned lost = family->lost;
 
     leave_queue(family);
     arena_free(family->arena);
@@ -47,6 +49,8 @@ static void end(struct family *family)
     if (!holder)
         return;
     holder->family = NULL;
+    if (lost)
+        downlink_come_back(holder, STR_NONE, lost);
     downlink_family_has_room(holder); /* for the next one */
 }
 
@@ -110,7 +114,8 @@ static void asked_for_desired(enum error error, void *arg)
 {
     struct family *family = arg;
 
-    (void)error; /* a timer comes back to it */
+    if (error)
+        family->lost |= OFFER_DESIRED;
     family->desired_waiting--;
     answered(family);
 }
@@ -158,6 +163,8 @@ static void children_known(enum error error, const struct str *ids, size_t count
     family->waiting--;
     family->ids = ids;
     family->count = error ? 0 : count;
+    if (error)
+        family->lost = family->what;
     family->is_known = true;
     proceed(family);
     pump(mqtt);

@@ -9,6 +9,7 @@
 #include "base/rate.h"
 #include "core/children.h"
 #include "core/product.h"
+#include "device/downlink.h"
 
 #define SYNC_AT_ONCE  50  /* devices of one answer */
 #define CHANGED_MAX   50  /* of one request */
@@ -257,6 +258,17 @@ void mqtt_children_delete(struct mqtt_event *event)
 
 /* ---- ONLINE, OFFLINE ---- */
 
+/* Coming online is an occasion for what waits. */
+static void child_is_online(enum error error, void *arg)
+{
+    struct change *change = arg;
+    struct mqtt_device *gateway = upload_device(change->event->upload);
+
+    if (!error && gateway)
+        downlink_offer(gateway, change->device_id);
+    change_done(error, change);
+}
+
 static void child_is_there(enum error error, void *arg)
 {
     struct change *change = arg;
@@ -264,7 +276,7 @@ static void child_is_there(enum error error, void *arg)
     if (error)
         change_done(error, change);
     else
-        device_seen(change->event->upload->core, change->device_id, change_done, change);
+        device_seen(change->event->upload->core, change->device_id, child_is_online, change);
 }
 
 /* A child that comes and goes counts as if it had logged in each time. */

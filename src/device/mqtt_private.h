@@ -11,6 +11,7 @@
 #include "core/shadow.h"
 #include "device/mqtt.h"
 #include "device/mqtt_topics.h"
+#include "device/unsaid.h"
 #include "store/keys.h"
 
 #include <sys/queue.h>
@@ -21,6 +22,7 @@ struct device_mqtt {
     struct mqtt_service service;
     struct rate *logins, *failures;
     struct shadow_transport shadow_transport;
+    struct unsaid_list unsaid;
     TAILQ_HEAD(awaited_list, awaited) awaited; /* downlink.c: answers, of all devices */
     struct event *answer_timer;
     TAILQ_HEAD(, mqtt_device) undecided;       /* downlink.c: what do they speak? */
@@ -61,6 +63,8 @@ struct mqtt_device { /* as long as its connection */
     unsigned family_waits; /* the same for those behind it */
     struct family *family; /* downlink_family.c: a round over them; NULL: none */
     uint16_t last_packet_id;
+    uint64_t last_question; /* to core, for a command */
+    unsigned comebacks;     /* downlink.c: after Redis did not say what is desired */
 };
 
 /* One of its messages under way; in the message's arena. */

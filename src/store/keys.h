@@ -29,7 +29,8 @@ struct str key_shadow(struct key *key, uint32_t partition, struct str device_id)
 /* stream: what it reported (core/history.h), one field `e` each. Life: by number, bytes and age. */
 struct str key_history(struct key *key, uint32_t partition, struct str device_id);
 /* hash: desired values: d/<service>/<property> -> "<sent in ms, 0: not> <delivery> <JSON>",
- * t/<service> -> "<time of the last write in ms> <version>". */
+ * t/<service> -> "<time of the last write in ms> <version>", a/<service> -> the last delivery that was
+ * answered. */
 struct str key_desired(struct key *key, uint32_t partition, struct str device_id);
 /* stream: writes of desired values, as in the history. */
 struct str key_desired_history(struct key *key, uint32_t partition, struct str device_id);
@@ -59,7 +60,7 @@ struct str key_watched(struct key *key, uint32_t partition);
 struct str key_timers(struct key *key, uint32_t partition);
 
 /* hash: a device's commands (command.lua): <id> -> what was ordered, <id>/s its state, <id>/e what each
- * of its events says, <id>/r the answer; @order, @mid, @flight. Life: the device's. */
+ * of its events says, <id>/r the answer; @order, @mid, @flight, @taken. Life: the device's. */
 struct str key_commands(struct key *key, uint32_t partition, struct str device_id);
 /* zset: ids of a device's commands by time of creation in ms. */
 struct str key_command_order(struct key *key, uint32_t partition, struct str device_id);

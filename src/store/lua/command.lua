@@ -9,7 +9,8 @@
 --              15 how long it may wait to be taken (ms)   16 to be acknowledged (ms)
 --              -> { "OK", status, ids that were forgotten ... } | { "GONE" | "FULL" | "OFFLINE" }
 --   take       4 session   5 how long to be acknowledged (ms)   6 first pause of retransmissions, or 0
---              7 who has it: the device, or its gateway
+--              7 who has it: the device, or its gateway   8 name of this question, unique: asked once more,
+--              it gets the same command again
 --              -> { id, mid, flags, times, what is ordered } | {}: none, or not now | { "GONE" }
 --   delivered  4 id   5 how long the answer may take (ms)     -> { "OK" | "LATE" | "NONE" }
 --   answered   4 id, or "" and   5 mid   6 SUCCESSFUL | FAILED   7 the answer (JSON) or ""
@@ -20,12 +21,13 @@
 --   cancel_all 4 application    -> { "OK", ids of those that were pending ... } | { "GONE" }
 --   due        4 how long to be acknowledged (ms)   5 first pause of retransmissions, or 0
 --              6 most that are kept   7 how long (ms)   8 how long one may wait to be taken (ms)
---              9 fence of who runs the timers, or ""
+--              9 fence of who runs the timers, or ""   10 "1": cached ones that are not acknowledged are
+--              sent again until the end of their cache time
 --              -> { "OK", "1": some wait to be taken, who connects for it, statuses of those that ended ... } |
 --              { "GONE" }, also when the lease is lost
 -- -> a list, as said of each step
 -- Safe to repeat: a command is made once, each step starts from the status that it ends, and what
--- is taken is not taken again.
+-- is taken is given to the same question again, and to no other.
 --
 -- A state is one line: status, times of creation, sending, delivery and answer, how often it was
 -- sent, flags, end of the cache time, most retransmissions, mid. Flags: i immediate, r it has a
@@ -36,7 +38,7 @@ local names = { 'status', 'created', 'issued', 'delivered', 'executed', 'times',
                 'retransmit', 'mid' }
 local device, now = ARGV[2], tonumber(ARGV[3])
 local timer = 'command:' .. device
-local d = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'session')
+local d = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'session', 'mute', 'orders')
 
 local function whole(n) return string.format('%.0f', n) end
 local function is(c, flag) return string.find(c.flags, flag, 1, true) ~= nil end
@@ -99,12 +101,21 @@ end
 
 local function not_sent(c) finish(c, 'FAILED', '{"reason":"send command failed"}') end
 
--- One timer for all: the first deadline, or the end of the oldest one's keeping.
+-- The record says that there may be some, so that reports are an occasion for them (report.lua).
+local function queue(c, score)
+  redis.call('ZADD', KEYS[4], whole(score), c.id)
+  if not d[5] then redis.call('HSET', KEYS[1], 'orders', '1') end
+end
+
+-- One timer for all: the first deadline, or the end of the oldest one's keeping, if it is over.
 local function rearm(keep_ms)
   local first = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')[2]
-  local oldest = keep_ms and redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
+  local oldest = keep_ms and redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES') or {}
   local at = tonumber(first)
-  if oldest and (not at or oldest + keep_ms < at) then at = oldest + keep_ms end
+  if oldest[2] and not redis.call('ZSCORE', KEYS[5], oldest[1])
+     and (not at or oldest[2] + keep_ms < at) then
+    at = oldest[2] + keep_ms
+  end
   if at and not keep_ms then -- what was planned for the keeping stays
     local planned = tonumber(redis.call('ZSCORE', KEYS[8], timer))
     if planned and planned < at then at = planned end
@@ -168,7 +179,7 @@ function steps.create()
   redis.call('HSET', KEYS[2], c.id, ARGV[9], c.id .. '/e', ARGV[10],
              '@order', whole(is(c, 'i') and score or score - CACHED))
   save(c)
-  if not is_sleeping then redis.call('ZADD', KEYS[4], whole(score), c.id) end
+  if not is_sleeping then queue(c, score) end
   local forgotten = { 'OK', c.status }
   redis.call('HSET', KEYS[6], c.id, device)
   if not is(c, 'k') then
@@ -197,10 +208,13 @@ local function await(c, acknowledge_ms, retransmit_ms)
   deadline(c, now + (again and retransmit_ms * 2 ^ (c.times - 1) or acknowledge_ms))
 end
 
+local function taken(c) return { c.id, c.mid, c.flags, c.times, redis.call('HGET', KEYS[2], c.id) } end
+
 local function send(c, session)
   c.times = whole(c.times + 1)
   give_mid(c)
   redis.call('ZREM', KEYS[4], c.id)
+  redis.call('HSET', KEYS[2], '@taken', ARGV[8] .. ' ' .. c.id)
   if not is(c, 'i') then redis.call('HSET', KEYS[2], '@flight', c.id .. ' ' .. session) end
   await(c, tonumber(ARGV[5]), tonumber(ARGV[6]))
   if c.status == 'PENDING' then
@@ -209,15 +223,28 @@ local function send(c, session)
   end
   save(c)
   rearm()
-  return { c.id, c.mid, c.flags, c.times, redis.call('HGET', KEYS[2], c.id) }
+  return taken(c)
+end
+
+-- The answer to this very question may have been lost on its way.
+local function taken_before()
+  local name, id = string.match(redis.call('HGET', KEYS[2], '@taken') or '', '^(%S+) (%S+)$')
+  local c = name == ARGV[8] and load(id)
+  return c and c.status == 'SENT' and taken(c)
 end
 
 function steps.take()
   local session = ARGV[4]
   if ARGV[7] == device and d[3] ~= session or ARGV[7] ~= device and ARGV[7] ~= d[2] then return {} end
+  local before = taken_before()
+  if before then return before end
+  if d[4] == 'TRUE' then return {} end -- frozen; what it was sent may still be acknowledged
   for _ = 1, 100 do
     local head = redis.call('ZRANGE', KEYS[4], 0, 0)[1]
-    if not head then return {} end
+    if not head then
+      if d[5] then redis.call('HDEL', KEYS[1], 'orders') end
+      return {}
+    end
     local c = load(head)
     if not c then
       redis.call('ZREM', KEYS[4], head)
@@ -225,6 +252,8 @@ function steps.take()
       return send(c, session)
     elseif c.times == '0' and tonumber(c.expires) <= now then
       finish(c, 'EXPIRED')
+    elseif c.times ~= '0' and tonumber(redis.call('ZSCORE', KEYS[5], c.id)) <= now then
+      finish(c, 'TIMEOUT')
     elseif waits_for_acknowledgement(session) then
       return {}
     else
@@ -307,11 +336,29 @@ function steps.cancel_all()
   return answer
 end
 
+-- Whoever is to take it may not have heard of it: he is told again, for as long as there may be somebody.
+local function wait_again(c)
+  local may_be_there = d[2] ~= device or d[3] and d[3] ~= ''
+  local look_ms = may_be_there and now + tonumber(ARGV[4]) or math.huge
+  deadline(c, math.min(tonumber(c.expires), look_ms))
+end
+
+-- It was sent, and may be sent once more: a number of times, or as long as its cache time lasts.
+local function send_again(c, take_ms)
+  local lasts = ARGV[10] == '1' and tonumber(c.expires) > now
+  local is_left = tonumber(ARGV[5]) > 0 and tonumber(c.times) <= tonumber(c.retransmit)
+  if not was_sent(c) or not lasts and not is_left then return false end
+  leave_flight(c)
+  queue(c, tonumber(c.created) + (is(c, 'i') and 0 or CACHED))
+  deadline(c, lasts and tonumber(c.expires) or now + take_ms)
+  return true
+end
+
 -- Its deadline is over.
 local function look_at(c, take_ms)
   local is_queued = redis.call('ZSCORE', KEYS[4], c.id)
   if c.status == 'PENDING' then
-    finish(c, 'EXPIRED')
+    if tonumber(c.expires) > now then wait_again(c) else finish(c, 'EXPIRED') end
   elseif c.status ~= 'SENT' or (is_queued and c.times ~= '0') then
     finish(c, 'TIMEOUT')
   elseif is_queued and is(c, 'i') then
@@ -320,13 +367,9 @@ local function look_at(c, take_ms)
     finish(c, 'EXPIRED')
   elseif is_queued then -- nobody was there to take it, so it has not been sent after all
     c.status, c.issued, c.flags = 'PENDING', '0', string.gsub(c.flags, 's', '')
-    deadline(c, tonumber(c.expires))
+    wait_again(c)
     save(c)
-  elseif tonumber(ARGV[5]) > 0 and was_sent(c) and tonumber(c.times) <= tonumber(c.retransmit) then
-    leave_flight(c)
-    redis.call('ZADD', KEYS[4], whole(tonumber(c.created) + (is(c, 'i') and 0 or CACHED)), c.id)
-    deadline(c, now + take_ms)
-  else
+  elseif not send_again(c, take_ms) then
     finish(c, 'TIMEOUT')
   end
 end

@@ -9,17 +9,18 @@
 --       10 age (ms) of the history, unless the device has one of its own
 --       11 reference of the model that this was checked against, "*" = needs none
 --       12.. shadow field value ...
--- -> the application's id, as a string; { PENDING, the gateway's id } when it is stored and desired values
---    may wait for the device; or a status: DENIED | ASLEEP (not online yet: device_seen.lua first, nothing
---    stored) | FULL; or { MODEL, the application's id, manufacturerId, model, deviceType, protocolType }
---    when the record names another model, nothing stored
+-- -> the application's id, as a string; when it is stored and something waits for the device: { PENDING,
+--    the gateway's id, "1": desired values may wait, or "", who connects for it: commands may wait, or "" };
+--    or a status: DENIED | ASLEEP (not online yet: device_seen.lua first, nothing stored) | FULL; or
+--    { MODEL, the application's id, manufacturerId, model, deviceType, protocolType } when the record
+--    names another model, nothing stored
 -- Not repeated by the caller: a device that got no answer sends again by itself.
 -- This is the path that every report takes. A redis.call costs about a tenth of it, so what needs not be
 -- read or written by each report is not.
 local d = redis.call('HMGET', KEYS[1], 'app', 'gateway', 'status', 'mute', 'token', 'tokenEnd',
                      'oldToken', 'oldTokenEnd', 'activated', 'dataAging', 'historyAged',
                      'manufacturerId', 'model', 'deviceType', 'protocolType', 'desired',
-                     'session', 'seen')
+                     'session', 'seen', 'orders')
 local proof, now = ARGV[1], tonumber(ARGV[3])
 local may_report
 if string.sub(proof, 1, 1) == '@' then
@@ -64,7 +65,12 @@ for i = 12, d[16] == '0' and #ARGV or 0, 2 do
   local wanted = redis.call('HGET', KEYS[5], 'd' .. string.sub(ARGV[i], 2))
   waits = waits or wanted and string.match(wanted, '^%S+ %S+ (.*)$') ~= ARGV[i + 1]
 end
-local answer = waits and { redis.status_reply('PENDING'), d[2] } or d[1]
+local holder = ''
+if d[19] then holder = d[17] and d[17] ~= '' and ARGV[6] or d[2] end
+local answer = d[1]
+if waits or holder ~= '' then
+  answer = { redis.status_reply('PENDING'), d[2], waits and '1' or '', holder }
+end
 if ARGV[7] == '' then return answer end
 
 local days = d[10] ~= '' and d[10]

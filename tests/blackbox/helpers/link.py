@@ -40,7 +40,8 @@ class Link:
 
     def take(self, acknowledge_ms=60000):
         """The next command as the device would get it, or None."""
-        reply = self._step("take", self.session, acknowledge_ms, 0, self.device.gateway_id)
+        reply = self._step("take", self.session, acknowledge_ms, 0, self.device.gateway_id,
+                           f"{self.session}/{next(_numbers)}")
         if not reply:
             return None
         taken = json.loads(reply[4])

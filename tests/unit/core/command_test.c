@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "core/command_task.h"
+#include "core/device.h"
 #include "core/session.h"
 #include "net/netpolicy.h"
 #include "store/embedded.h"
@@ -184,13 +185,24 @@ static void assert_status(struct str id, const char *status)
     assert_string_equal(status_of(id), status);
 }
 
-static struct str taken_of(const char *device_id, const char *holder, const char *session)
+static struct str taken_by(const char *name, const char *device_id, const char *holder,
+                           const char *session)
 {
     begin();
-    command_take_next(core, str_of(holder), str_of(session), str_of(device_id), on_taken, NULL);
+    command_take_next(core,
+                      &(struct command_question){str_of(holder), str_of(session),
+                                                 str_of(device_id), str_of(name)},
+                      on_taken, NULL);
     wait_for_it();
     assert_int_equal(got.error, ERR_OK);
     return got.taken.id;
+}
+
+static struct str taken_of(const char *device_id, const char *holder, const char *session)
+{
+    static int questions;
+
+    return taken_by(arena_printf(arena, "q%d", ++questions), device_id, holder, session);
 }
 
 static struct str taken(const char *session)
@@ -560,6 +572,61 @@ static void what_nobody_took_is_pending_again(void **state)
     assert_events("SENT");
 }
 
+/* What stands behind a command was told of, and the word was lost. */
+static void whoever_did_not_take_it_is_told_again(void **state)
+{
+    struct str id;
+
+    (void)state;
+    connected("i:1");
+    id = ordered(600, "SENT");
+    for (int i = 0; i < 3; i++) {
+        ask("DEL {g}:node:i");
+        pass(i == 0 ? 10 * SECOND : 60 * SECOND);
+        assert_status(id, "PENDING");
+        assert_string_equal(ask("LPOP {g}:node:i"), "down d1 d1");
+    }
+    ask("HDEL {p0}:d:d1 session");
+    pass(60 * SECOND); /* nobody is there to be told; it is offered when he comes */
+    assert_string_equal(ask("ZSCORE {p0}:t command:d1"), "1700000600000");
+    pass(410 * SECOND);
+    assert_status(id, "EXPIRED");
+    assert_events("EXPIRED");
+}
+
+static void the_same_question_gets_the_same_command(void **state)
+{
+    struct str first, second, id;
+
+    (void)state;
+    connected("i:1");
+    first = ordered(0, "SENT");
+    second = ordered(0, "SENT");
+    for (int i = 0; i < 2; i++) { /* its answer was lost on the way */
+        id = taken_by("x", "d1", "d1", "i:1");
+        assert_true(str_eq(id, first));
+        assert_int_equal(got.taken.mid, 1);
+        assert_int_equal(got.taken.times_sent, 1);
+    }
+    assert_null(taken_by("x", "d1", "d1", "j:2").p); /* another session's is none of it */
+    assert_int_equal(delivered(first), ERR_OK);
+    assert_true(str_eq(taken_by("x", "d1", "d1", "i:1"), second));
+    assert_events("DELIVERED");
+}
+
+static void a_frozen_device_is_sent_nothing(void **state)
+{
+    struct str id = ordered(600, "PENDING");
+
+    (void)state;
+    connected("i:1");
+    ask("HSET {p0}:d:d1 mute TRUE");
+    assert_none_is_taken("i:1");
+    assert_status(id, "PENDING");
+    ask("HSET {p0}:d:d1 mute FALSE");
+    assert_taken(id);
+}
+
 /* -- immediate ones --------------------------------------------------------------------------- */
 
 static void an_immediate_command_needs_a_connection(void **state)
@@ -756,6 +823,68 @@ static void commands_are_sent_again_only_when_that_is_wished(void **state)
     assert_events("TIMEOUT");
 }
 
+static void requeued_commands_are_sent_until_they_are_acknowledged(void **state)
+{
+    struct str id, at_once;
+
+    (void)state;
+    settings.command_is_requeued = true;
+    connected("i:1");
+    id = ordered(600, "SENT");
+    assert_taken(id);
+    at_once = ordered(0, "SENT");
+    assert_taken(at_once);
+    pass(60 * SECOND);
+    assert_status(at_once, "TIMEOUT"); /* there is no later for it */
+    assert_status(id, "SENT");
+    assert_taken(id);
+    assert_int_equal(got.taken.times_sent, 2);
+    pass(60 * SECOND);
+    assert_taken(id);
+    assert_int_equal(delivered(id), ERR_OK);
+    assert_status(id, "DELIVERED");
+    assert_int_equal(got.command.times_sent, 3);
+    assert_events("TIMEOUT DELIVERED");
+}
+
+static void requeued_commands_end_with_their_cache_time(void **state)
+{
+    struct str id, other;
+
+    (void)state;
+    settings.command_is_requeued = true;
+    connected("i:1");
+    id = ordered(100, "SENT");
+    other = ordered(600, "PENDING");
+    assert_taken(id);
+    pass(60 * SECOND); /* it waits to be sent again, and nobody comes */
+    assert_status(id, "SENT");
+    clock_advance(40 * SECOND);
+    assert_taken(other); /* though the timer did not run */
+    assert_status(id, "TIMEOUT");
+    id = ordered(100, "PENDING");
+    assert_int_equal(delivered(other), ERR_OK);
+    assert_taken(id);
+    pass(60 * SECOND);
+    pass(40 * SECOND);
+    assert_status(id, "TIMEOUT");
+    assert_none_is_taken("i:1");
+}
+
+static void a_late_acknowledgement_of_a_requeued_command_counts(void **state)
+{
+    struct str id;
+
+    (void)state;
+    settings.command_is_requeued = true;
+    connected("i:1");
+    id = ordered(600, "SENT");
+    assert_taken(id);
+    pass(60 * SECOND);
+    assert_int_equal(delivered(id), ERR_OK);
+    assert_none_is_taken("i:1");
+}
+
 /* -- canceling -------------------------------------------------------------------------------- */
 
 static void only_a_pending_command_is_canceled(void **state)
@@ -908,9 +1037,30 @@ static void what_is_listed_but_not_there_leaves_the_list(void **state)
                                  "d9 00001123456789abcdef0123456789ab"));
     query(NULL, 0, INT64_MAX, 0, 10);
     assert_int_equal(got.count, 1);
-    query(NULL, 0, INT64_MAX, 0, 10);
+    assert_int_equal(got.total, 2); /* one is no member at all */
+    assert_string_equal(ask("ZCARD {aa}:cmds"), "3"); /* a new one may be under way */
+}
+
+static void pages_are_whole_whatever_is_missing(void **state)
+{
+    struct str ids[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        ids[i] = ordered(600, "PENDING");
+        clock_advance(SECOND);
+        freeReplyObject(redisCommand(admin, "ZADD {aa}:cmds %lld %s", (long long)clock_now_ms() - 1,
+                                     arena_printf(arena, "d9 %032d", i)));
+    }
+    assert_string_equal(ask("ZCARD {aa}:cmds"), "6");
+    clock_advance(70 * SECOND);
+    query(NULL, 0, INT64_MAX, 0, 2);
+    assert_int_equal(got.count, 2);
+    assert_true(str_eq(got.ids[0], ids[2]) && str_eq(got.ids[1], ids[1]));
+    query(NULL, 0, INT64_MAX, 2, 2);
     assert_int_equal(got.count, 1);
-    assert_int_equal(got.total, 3); /* a new one may be under way */
+    assert_true(str_eq(got.ids[0], ids[0]));
+    assert_int_equal(got.total, 3);
 }
 
 static void the_oldest_of_those_that_are_over_are_forgotten(void **state)
@@ -947,6 +1097,39 @@ static void commands_are_forgotten_after_their_time_by_the_timer(void **state)
     assert_int_equal(canceled(id), ERR_COMMAND_NOT_FOUND);
     assert_string_equal(ask("ZCARD {p0}:t"), "0");
     assert_string_equal(ask("EXISTS {p0}:cmdo:d1 {p0}:cmds"), "0");
+}
+
+/* A timer that is always due would run for ever. */
+static void what_is_open_is_not_looked_at_before_its_deadline(void **state)
+{
+    struct str id;
+
+    (void)state;
+    settings.command_keep_time_ms = 10 * SECOND;
+    id = ordered(600, "PENDING");
+    assert_string_equal(ask("ZSCORE {p0}:t command:d1"), "1700000600000");
+    pass(600 * SECOND);
+    assert_int_equal(canceled(id), ERR_COMMAND_NOT_FOUND); /* expired, and its keeping is over */
+    assert_string_equal(ask("EXISTS {p0}:cmdo:d1 {p0}:cmds {p0}:t"), "0");
+}
+
+static void the_record_says_whether_commands_may_wait(void **state)
+{
+    struct str first = ordered(600, "PENDING"), second = ordered(600, "PENDING");
+
+    (void)state;
+    assert_string_equal(ask("HGET {p0}:d:d1 orders"), "1");
+    connected("i:1");
+    assert_taken(first);
+    assert_none_is_taken("i:1"); /* for the moment */
+    assert_string_equal(ask("HGET {p0}:d:d1 orders"), "1");
+    delivered(first);
+    assert_taken(second);
+    delivered(second);
+    assert_none_is_taken("i:1");
+    assert_string_equal(ask("HEXISTS {p0}:d:d1 orders"), "0");
+    ordered(0, "SENT");
+    assert_string_equal(ask("HGET {p0}:d:d1 orders"), "1");
 }
 
 static void the_commands_of_a_deleted_device_go(void **state)
@@ -993,7 +1176,7 @@ static void a_device_that_was_never_seen_is_as_old_as_its_registration(void **st
     (void)state;
     settings.command_zombie_after_ms = 100 * SECOND;
     assert_int_equal(order(&wanted), ERR_OK);
-    clock_advance(100 * SECOND);
+    clock_advance(100 * SECOND + device_seen_lag_ms(core));
     assert_int_equal(order(&wanted), ERR_ZOMBIE);
     connected("i:1");
     assert_int_equal(order(&wanted), ERR_OK);
@@ -1104,7 +1287,7 @@ static void nothing_is_kept_of_a_call(void **state)
     assert_int_equal(delivered(id), ERR_OK);
     assert_string_equal(ask("HEXISTS {p0}:cmd:d1 @m1"), "0");
     assert_string_equal(ask("ZCARD {p0}:cmdt:d1"), "0");
-    assert_string_equal(ask("HLEN {p0}:cmd:d1"), "2"); /* @mid, @order */
+    assert_string_equal(ask("HLEN {p0}:cmd:d1"), "3"); /* @mid, @order, @taken */
     assert_string_equal(ask("EXISTS {p0}:cmds"), "0");
 }
 
@@ -1145,7 +1328,7 @@ static void a_call_that_is_not_answered_leaves_nothing(void **state)
     assert_taken(called());
     pass(60 * SECOND);
     assert_events("TIMEOUT");
-    assert_string_equal(ask("HLEN {p0}:cmd:d1"), "2"); /* @mid, @order */
+    assert_string_equal(ask("HLEN {p0}:cmd:d1"), "3"); /* @mid, @order, @taken */
     assert_string_equal(ask("EXISTS {p0}:cmdq:d1 {p0}:cmdt:d1 {p0}:t"), "0");
 }
 
@@ -1163,6 +1346,9 @@ int main(void)
         TEST(a_command_expires_at_the_end_of_its_cache_time),
         TEST(an_expired_command_is_not_sent_though_its_timer_did_not_run),
         TEST(what_nobody_took_is_pending_again),
+        TEST(whoever_did_not_take_it_is_told_again),
+        TEST(the_same_question_gets_the_same_command),
+        TEST(a_frozen_device_is_sent_nothing),
         TEST(an_immediate_command_needs_a_connection),
         TEST(an_immediate_command_overtakes_those_that_wait),
         TEST(an_immediate_command_that_nobody_took_has_failed),
@@ -1176,14 +1362,20 @@ int main(void)
         TEST(a_command_that_could_not_be_written_has_failed),
         TEST(a_large_answer_is_left_out),
         TEST(commands_are_sent_again_only_when_that_is_wished),
+        TEST(requeued_commands_are_sent_until_they_are_acknowledged),
+        TEST(requeued_commands_end_with_their_cache_time),
+        TEST(a_late_acknowledgement_of_a_requeued_command_counts),
         TEST(only_a_pending_command_is_canceled),
         TEST(others_applications_commands_are_not_there),
         TEST(a_task_cancels_all_that_are_pending),
         TEST(tasks_are_kept_up_to_a_number),
         TEST(pages_go_by_creation_newest_first),
         TEST(what_is_listed_but_not_there_leaves_the_list),
+        TEST(pages_are_whole_whatever_is_missing),
         TEST(the_oldest_of_those_that_are_over_are_forgotten),
         TEST(commands_are_forgotten_after_their_time_by_the_timer),
+        TEST(what_is_open_is_not_looked_at_before_its_deadline),
+        TEST(the_record_says_whether_commands_may_wait),
         TEST(the_commands_of_a_deleted_device_go),
         TEST(devices_are_refused_in_their_order),
         TEST(a_device_that_was_never_seen_is_as_old_as_its_registration),

@@ -232,7 +232,7 @@ static struct shadow_delivery *take(struct instance *instance)
 
 static void answer(struct shadow_delivery *delivery, enum shadow_answer how)
 {
-    shadow_answer_take(here.core, delivery, how);
+    shadow_answer_take(here.core, delivery, how, NULL, NULL);
     settle();
 }
 
@@ -246,7 +246,7 @@ static void assert_delivered(const char *expected)
 
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%.*s %.*s",
                  *text ? ", " : "", STR_ARG(delivery->service_id), STR_ARG(delivery->properties));
-        shadow_answer_take(here.core, delivery, SHADOW_SILENT);
+        shadow_answer_take(here.core, delivery, SHADOW_SILENT, NULL, NULL);
     }
     assert_string_equal(text, expected);
 }
@@ -792,9 +792,33 @@ static int tear_down(void **state)
 
 #define CLEAN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* Whoever got no answer of Redis stores it again. */
+static void what_a_device_has_answered_is_told_once(void **state)
+{
+    struct shadow_delivery *delivery, twin;
+
+    (void)state;
+    here.is_connected = true;
+    set("{\"Valve\":{\"position\":75}}");
+    delivery = take(&here);
+    twin = *delivery;
+    twin.arena = arena_new();
+    twin.id = arena_str(twin.arena, delivery->id);
+    twin.device_id = arena_str(twin.arena, delivery->device_id);
+    twin.service_id = arena_str(twin.arena, delivery->service_id);
+    twin.properties = arena_str(twin.arena, delivery->properties);
+    twin.values = (struct device_fields){0};
+    device_fields_add(twin.arena, &twin.values, "position", STR("75"));
+    answer(delivery, SHADOW_OK);
+    answer(&twin, SHADOW_OK);
+    assert_events("{\"service\":\"Valve\",\"properties\":{\"position\":75},"
+                  "\"status\":\"DELIVERED\"}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CLEAN(what_a_device_has_answered_is_told_once),
         CLEAN(a_value_is_delivered_at_once_to_a_device_that_is_there),
         CLEAN(a_value_waits_for_a_device_that_is_away),
         CLEAN(a_report_fetches_what_waits),
