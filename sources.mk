@@ -628,6 +628,7 @@ other_tests = \
     tests/blackbox/helpers/models.py \
     tests/blackbox/helpers/mqtt.py \
     tests/blackbox/helpers/nouns.py \
+    tests/blackbox/helpers/passage.py \
     tests/blackbox/helpers/platform.py \
     tests/blackbox/helpers/receiver.py \
     tests/blackbox/helpers/redis.py \

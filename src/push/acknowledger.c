@@ -61,7 +61,9 @@ static void take_out(struct batch *batch, bool is_over)
         struct push_event *event = TAILQ_FIRST(&stream->deleting);
 
         TAILQ_REMOVE(&stream->deleting, event, link);
-        if (is_over || event->is_forgotten)
+        if (is_over && !event->is_forgotten && !stream->park)
+            reader_let_go(event->push->reader, event);
+        else if (is_over || event->is_forgotten)
             event_free_memory(event);
         else
             TAILQ_INSERT_TAIL(&stream->done, event, link);

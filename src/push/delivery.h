@@ -70,6 +70,7 @@ struct push_event {
     bool is_begun;     /* one of its deliveries ended, or is in a park by itself */
     bool is_waiting;   /* for its application's subscriptions: stands in push_app.waiting */
     bool is_forgotten; /* left its stream's memory: nothing is acknowledged for it */
+    bool is_recorded;  /* its deletion is confirmed; kept until a read has ended */
     bool is_given_up;  /* out of a park, without having been tried again */
     TAILQ_ENTRY(push_event) link; /* waits for subscriptions, or for its acknowledgement */
     UT_hash_handle hh;            /* in the stream's table, by id */
@@ -316,6 +317,8 @@ void reader_free(struct reader *reader);
 void reader_start(struct reader *reader); /* all owned partitions are read from their start again */
 void reader_stop(struct reader *reader);
 void reader_resume(struct reader *reader); /* not paused any more, or another partition */
+/* Its deletion is confirmed: freed, as soon as no read under way can bring it once more. */
+void reader_let_go(struct reader *reader, struct push_event *event);
 void reader_room_grew(struct reader *reader); /* an event left memory */
 int64_t reader_oldest_event_ms(const struct push *push); /* 0: none in memory */
 

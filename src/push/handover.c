@@ -181,7 +181,7 @@ static bool is_unconfirmed(const struct push_event *event)
     const struct partition *partition = event->stream->partition;
     const struct delivery *delivery = TAILQ_FIRST(&event->deliveries);
 
-    if (!event->is_begun || (delivery && event->only.subscription_id.p))
+    if (!event->is_begun || event->is_recorded || (delivery && event->only.subscription_id.p))
         return false;
     return !delivery || !delivery->is_parked_too || !partition->is_closed || partition->closings > 0;
 }

@@ -34,6 +34,7 @@ struct owner {
     struct push *push;
     struct event *heartbeat;
     bool is_beating;  /* a heartbeat is under way */
+    bool was_late;    /* the last one: nothing was concluded from it */
     size_t instances; /* alive at the last one */
     struct event *claim_again; /* timer: a lease ends before the next heartbeat */
     int64_t claim_again_ms;    /* tick */
@@ -396,20 +397,23 @@ static void decide_owners(struct push *push, const redisReply *reply)
 
 /* For longer than a lease nothing was heard of the others. They may have been stopped like us, with the
  * whole machine or with Redis, and not yet have beaten again: nobody is taken for dead before the next
- * heartbeat. */
-static bool beat_was_late(struct push *push)
+ * heartbeat, however late that is. */
+static bool beat_was_late(struct owner *owner)
 {
+    struct push *push = owner->push;
     int64_t now_ms = clock_tick_ms(), before_ms = push->beaten_ms;
 
     push->beaten_ms = now_ms;
-    return before_ms && now_ms - before_ms > push->core->settings->lease_ms;
+    owner->was_late = !owner->was_late && before_ms &&
+                      now_ms - before_ms > push->core->settings->lease_ms;
+    return owner->was_late;
 }
 
 static void take_instances(struct owner *owner, const redisReply *instances)
 {
     struct push *push = owner->push;
 
-    if (beat_was_late(push)) {
+    if (beat_was_late(owner)) {
         sessions_late(push);
         return;
     }

@@ -3,7 +3,9 @@
  *
  * One blocking XREAD over all owned partitions is always under way on a connection of its own. A
  * stream is read from its start when the partition is taken, and again after each reconnect: what is
- * in memory already is recognised by its id and left alone. The window bounds events in memory:
+ * in memory already is recognised by its id and left alone. While such a read is under way, what was
+ * deleted in Redis meanwhile stays in memory: the reply, which comes over another connection, may still
+ * have it. The window bounds events in memory:
  * above it no XREAD is sent until half of it has drained.
  */
 #include "push/delivery.h"
@@ -23,6 +25,9 @@ struct reader {
     struct push *push;
     struct redis *redis;
     bool is_running, is_reading;
+    bool is_catching_up; /* the read under way may bring what was read before */
+    size_t asked;        /* entries of each stream, by the read under way */
+    struct push_event_list kept; /* deleted, but perhaps in its reply */
     size_t large_bytes; /* of an entry, as it was lately: the largest, or less with time */
     struct event *retry;
 };
@@ -114,6 +119,37 @@ static void read_again(evutil_socket_t fd, short what, void *arg)
     read_more(arg);
 }
 
+void reader_let_go(struct reader *reader, struct push_event *event)
+{
+    if (!reader->is_reading || !reader->is_catching_up) {
+        event_free_memory(event);
+        return;
+    }
+    event->is_recorded = true;
+    TAILQ_INSERT_TAIL(&reader->kept, event, link);
+}
+
+static void free_kept(struct reader *reader)
+{
+    struct push_event *event;
+
+    while ((event = TAILQ_FIRST(&reader->kept))) {
+        TAILQ_REMOVE(&reader->kept, event, link);
+        event_free_memory(event);
+    }
+}
+
+static bool has_full_stream(const struct reader *reader, const redisReply *reply)
+{
+    for (size_t i = 0; i < reply->elements; i++) {
+        const redisReply *entries = redis_reply_at(redis_reply_at(reply, i), 1);
+
+        if (entries && entries->elements >= reader->asked)
+            return true;
+    }
+    return false;
+}
+
 static void streams_read(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct reader *reader = arg;
@@ -122,6 +158,7 @@ static void streams_read(enum redis_status status, const redisReply *reply, void
     if (status != REDIS_DONE) {
         struct timeval pause = {0, READ_RETRY_MS * 1000};
 
+        free_kept(reader);
         if (status == REDIS_ERROR)
             log_error("push", "what=read state=failed reason=%s", reply->str);
         if (reader->is_running)
@@ -130,6 +167,9 @@ static void streams_read(enum redis_status status, const redisReply *reply, void
     }
     for (size_t i = 0; i < reply->elements; i++)
         take_stream(reader, redis_reply_at(reply, i));
+    free_kept(reader);
+    if (!has_full_stream(reader, reply))
+        reader->is_catching_up = false;
     read_more(reader);
 }
 
@@ -168,9 +208,10 @@ static void read_more(struct reader *reader)
     reader->large_bytes -= reader->large_bytes / 16;
     argv = xcalloc(6 + 2 * streams, sizeof(*argv));
     keys = xcalloc(streams, sizeof(*keys));
+    reader->asked = (size_t)read_count(reader, streams);
     memcpy(argv,
            (struct str[]){STR("XREAD"), STR("COUNT"),
-                          decimal_str(&entries, read_count(reader, streams)), STR("BLOCK"),
+                          decimal_str(&entries, (int64_t)reader->asked), STR("BLOCK"),
                           STR(READ_BLOCK), STR("STREAMS")},
            6 * sizeof(*argv));
     for (uint32_t i = 0, n = 0; i < count; i++) {
@@ -178,8 +219,10 @@ static void read_more(struct reader *reader)
 
         if (partition->state != PARTITION_OWNED)
             continue;
-        if (partition->is_to_be_read_anew)
+        if (partition->is_to_be_read_anew) {
             memcpy(partition->last_id, "0-0", 4);
+            reader->is_catching_up = true;
+        }
         partition->is_to_be_read_anew = false;
         argv[6 + n] = key_events(&keys[n], i);
         argv[6 + streams + n++] = str_of(partition->last_id);
@@ -229,6 +272,7 @@ struct reader *reader_new(struct push *push, struct redis *redis)
     reader->push = push;
     reader->redis = redis;
     reader->retry = evtimer_new(push->core->base, read_again, reader);
+    TAILQ_INIT(&reader->kept);
     return reader;
 }
 

@@ -9,9 +9,11 @@ import time
 
 import pytest
 
+from helpers.cluster import PARTITIONS
 from helpers.errors import DEVICE_INTERNAL, INTERNAL, expect_refusal
 from helpers.load import Load
 from helpers.nouns import DEVICES, SUBSCRIPTIONS
+from helpers.passage import Passage
 from helpers.waiting import wait_until
 
 
@@ -95,6 +97,41 @@ def test_no_acknowledged_report_is_lost_when_redis_is_restarted(with_redis, redi
     load.expect_everything_in_order()
     assert load.refusals <= {(500, "IOTDA.000001"), (503, "IOTDA.000001")}
     assert with_redis.is_ready()
+
+
+@pytest.fixture
+def passage(redis, workdir):
+    passage = Passage(redis, workdir)
+    yield passage
+    passage.close()
+
+
+def test_what_is_read_again_after_a_reconnect_and_acknowledged_meanwhile_is_not_repeated(
+        passage, redis, start_platform, receiver):
+    """The reply to the read comes when its entries have long been deleted."""
+    platform = start_platform(redis=passage)
+    application = platform.application()
+    application.subscribe("deviceDataChanged", receiver.url("/data"))
+    gate = receiver.holds("/data")
+    devices = [application.register_device() for _ in range(10)]
+    for device in devices:
+        device.report({"n": 0})
+    receiver.wait_for(10)
+    passage.hold_what_is_read()
+    passage.cut()
+    for device in devices:
+        passage.wait_for_held(device.id)
+    gate.open()
+    client = redis.client()
+    wait_until(lambda: not any(client("XLEN", f"{{p{n}}}:q") for n in range(PARTITIONS)), "the deletions")
+    client.close()
+    platform.wait_for_metric("redis_commands_total", platform.metric("redis_commands_total") + 1)
+    passage.let_through()
+    receiver.answers(then=200, path="/data")
+    for device in devices:
+        device.report({"n": 1})
+    arrived = receiver.wait_for(20)
+    assert [r.json["service"]["data"]["n"] for r in arrived] == [0] * 10 + [1] * 10
 
 
 def test_scripts_that_redis_has_forgotten_are_loaded_again(with_redis, redis, receiver):
