@@ -496,22 +496,32 @@ bool park_may_cancel_writes(const struct park *park)
            target->delivery_count + park->write_count < target_unpark_limit(target);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct parking *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* In the order in which a read would have them: what was on the wire when the rest of its lane was parked
+ * came behind that. */
 void park_cancel_writes(struct park *park)
 {
-    struct parking_list writes = TAILQ_HEAD_INITIALIZER(writes);
-    struct parking *parking;
+    struct parking **writes = xmalloc((park->write_count + 1) * sizeof(struct parking *));
+    size_t count = 0;
 
     leave_due(park->target->push->parker, park);
     park_set_unread(park, false);
-    while ((parking = take(park))) /* all of them first: dispatching may park some again */
-        TAILQ_INSERT_TAIL(&writes, parking, link);
-    while ((parking = TAILQ_FIRST(&writes))) {
-        TAILQ_REMOVE(&writes, parking, link);
-        if (!parking->event->is_forgotten)
-            dispatch_one(park->target->app, parking->event, &parking->which);
-        event_less(parking->event);
-        free(parking);
+    while ((writes[count] = take(park))) /* all of them first: dispatching may park some again */
+        count++;
+    qsort(writes, count, sizeof(struct parking *), by_name);
+    for (size_t i = 0; i < count; i++) {
+        if (!writes[i]->event->is_forgotten)
+            dispatch_one(park->target->app, writes[i]->event, &writes[i]->which);
+        event_less(writes[i]->event);
+        free(writes[i]);
     }
+    free(writes);
 }
 
 void park_sweep(struct target *target)

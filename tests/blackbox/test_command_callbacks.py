@@ -156,6 +156,20 @@ def test_an_invalid_callback_is_parked_and_recovers(start_platform, receiver):
     wait_until(lambda: platform.metric("parked_events") == 0, "the park to be empty")
 
 
+def test_states_keep_their_order_when_a_callback_is_invalid_for_a_moment_only(start_platform, receiver):
+    """What is on the wire when it becomes invalid is parked behind what follows it, and taken back with that."""
+    platform = start_platform(**QUICK, push__probe_interval="500ms")
+    application = platform.application()
+    meter = meter_of(application)
+    made = {}
+    for path in [f"/cmd/{n}" for n in range(40)]:
+        receiver.answers(*[503] * 4, then=200, path=path)
+        made[path] = carry_out_several(application, meter, receiver, 8, path)
+    for path, commands in made.items():
+        wait_until(lambda p=path: len({r.json["commandId"] for r in succeeded(receiver, p)}) == 8, "all commands' end")
+        assert_told_in_order(receiver.requests(path), commands)
+
+
 def test_what_is_parked_is_there_after_a_restart(start_platform, start_redis, receiver):
     platform = start_platform(redis=start_redis(), **QUICK, push__probe_interval="300ms")
     application = platform.application()
