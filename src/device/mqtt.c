@@ -76,6 +76,7 @@ static void opened(enum error error, struct session *session, void *arg)
     }
     device = xcalloc(1, sizeof(*device));
     device->mqtt = login->mqtt;
+    STAILQ_INIT(&device->waiters);
     device->session = session;
     device->connection = login->message->connection;
     device->app_id = str_dup(login->facts->app_id);
@@ -142,7 +143,9 @@ void mqtt_device_speaks(struct mqtt_device *device, bool is_v1)
 static void drained(struct mqtt_connection *connection, void *context)
 {
     (void)context;
-    downlink_has_room(mqtt_connection_user(connection));
+    mqtt_down_resume(mqtt_connection_user(connection));
+    if (mqtt_connection_user(connection)) /* that may have ended it */
+        downlink_has_room(mqtt_connection_user(connection));
 }
 
 /* ---- the end ---- */

@@ -40,26 +40,62 @@ static void write_child(struct json_writer *w, struct str gateway_id, const stru
     json_object_end(w);
 }
 
+struct sync {
+    struct mqtt_event *event;
+    const struct child *children;
+    size_t count, next;
+    struct mqtt_waiter waiter;
+};
+
+static void send_some(struct sync *sync)
+{
+    struct json_writer *w = json_writer_new();
+    size_t end = sync->count - sync->next < SYNC_AT_ONCE ? sync->count : sync->next + SYNC_AT_ONCE;
+
+    json_object(w);
+    json_key(w, "devices");
+    json_array(w);
+    for (; sync->next < end; sync->next++)
+        write_child(w, sync->event->upload->device_id, &sync->children[sync->next]);
+    json_array_end(w);
+    json_member_i64(w, "version", clock_now_ms());
+    json_object_end(w);
+    mqtt_event_answer(sync->event, "add_sub_device_notify", json_writer_text(w));
+    json_writer_free(w);
+}
+
+/* As the gateway reads: all of it may be more than may wait. */
+static void send_rest(void *arg)
+{
+    struct sync *sync = arg;
+    struct mqtt_device *gateway = upload_device(sync->event->upload);
+
+    if (gateway && !mqtt_down_is_idle(gateway)) {
+        mqtt_down_wait(gateway, &sync->waiter);
+        return;
+    }
+    if (gateway)
+        send_some(sync);
+    gateway = upload_device(sync->event->upload); /* it was closed, perhaps */
+    if (gateway && sync->next < sync->count)
+        mqtt_down_wait(gateway, &sync->waiter);
+    else
+        mqtt_event_end(sync->event, gateway ? ERR_OK : ERR_INTERNAL);
+}
+
 /* There is no history of children: the whole list stands for what is newer. */
 static void children_read(enum error error, const struct child *children, size_t count, void *arg)
 {
     struct mqtt_event *event = arg;
-    struct json_writer *w = json_writer_new();
+    struct sync *sync = arena_zalloc(arena_of(event), sizeof(*sync));
 
-    for (size_t i = 0; !error && (i < count || i == 0); i += SYNC_AT_ONCE) {
-        json_writer_reset(w);
-        json_object(w);
-        json_key(w, "devices");
-        json_array(w);
-        for (size_t n = i; n < count && n < i + SYNC_AT_ONCE; n++)
-            write_child(w, event->upload->device_id, &children[n]);
-        json_array_end(w);
-        json_member_i64(w, "version", clock_now_ms());
-        json_object_end(w);
-        mqtt_event_answer(event, "add_sub_device_notify", json_writer_text(w));
+    if (error) {
+        mqtt_event_end(event, error);
+        return;
     }
-    json_writer_free(w);
-    mqtt_event_end(event, error);
+    *sync = (struct sync){.event = event, .children = children, .count = count};
+    sync->waiter = (struct mqtt_waiter){.resume = send_rest, .arg = sync};
+    send_rest(sync);
 }
 
 void mqtt_children_sync(struct mqtt_event *event)
@@ -358,12 +394,13 @@ static void add_child(struct change *change, struct str app_id)
 {
     struct upload *upload = change->event->upload;
     struct str node_id = json_get_str(change->wanted, "node_id");
+    struct str parent = json_get_str(change->wanted, "parent_device_id");
     struct device_registration registration = {.app_id = app_id,
                                                .gateway_id = upload->device_id,
                                                .node_id = node_id,
                                                .is_secret_mode = true};
 
-    if (!node_id.len || !str_is_printable(node_id) ||
+    if (!node_id.len || !str_is_printable(node_id) || (parent.len && !str_eq(parent, upload->device_id)) ||
         !json_get_str(change->wanted, "product_id").len || !is_short(change->wanted, "name") ||
         !is_short(change->wanted, "node_id") || !is_short(change->wanted, "description")) {
         change_later(change, ERR_BAD_REQUEST);

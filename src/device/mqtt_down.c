@@ -131,6 +131,29 @@ bool mqtt_down_is_flowing(const struct mqtt_device *device, size_t coming)
     }
 }
 
+bool mqtt_down_is_idle(const struct mqtt_device *device)
+{
+    return mqtt_connection_output(device->connection) == MQTT_OUTPUT_EMPTY &&
+           mqtt_down_has_room(device);
+}
+
+void mqtt_down_wait(struct mqtt_device *device, struct mqtt_waiter *waiter)
+{
+    STAILQ_INSERT_TAIL(&device->waiters, waiter, entry);
+}
+
+/* One after the other, as far as the device reads; of one that has gone, all. */
+void mqtt_down_resume(struct mqtt_device *device)
+{
+    struct mqtt_waiter *waiter;
+
+    while ((waiter = STAILQ_FIRST(&device->waiters)) &&
+           (!device->session || mqtt_down_is_idle(device))) {
+        STAILQ_REMOVE_HEAD(&device->waiters, entry);
+        waiter->resume(waiter->arg);
+    }
+}
+
 static struct mqtt_sent *find_sent(const struct mqtt_device *device, uint16_t id)
 {
     struct mqtt_sent *sent;
@@ -217,13 +240,16 @@ void mqtt_down_acknowledged(struct mqtt_connection *connection, uint16_t id, voi
     if (!sent)
         return;
     end_sent(device, sent, true);
-    downlink_has_room(device);
+    mqtt_down_resume(device);
+    if (mqtt_connection_user(connection)) /* that may have ended it */
+        downlink_has_room(device);
 }
 
 void mqtt_down_clear(struct mqtt_device *device)
 {
     struct mqtt_subscription *subscription;
 
+    mqtt_down_resume(device);
     while (!LIST_EMPTY(&device->sent))
         end_sent(device, LIST_FIRST(&device->sent), false);
     while ((subscription = SLIST_FIRST(&device->subscriptions))) {

@@ -45,6 +45,12 @@ struct mqtt_sent { /* and not acknowledged */
     void *arg;
 };
 
+struct mqtt_waiter { /* until a device can take more; not owned */
+    STAILQ_ENTRY(mqtt_waiter) entry;
+    void (*resume)(void *arg); /* once; also when the connection has ended */
+    void *arg;
+};
+
 struct mqtt_device { /* as long as its connection */
     struct device_mqtt *mqtt;
     struct mqtt_connection *connection;
@@ -52,6 +58,7 @@ struct mqtt_device { /* as long as its connection */
     char *app_id, *node_id;
     SLIST_HEAD(, mqtt_subscription) subscriptions;
     LIST_HEAD(, mqtt_sent) sent;
+    STAILQ_HEAD(, mqtt_waiter) waiters;
     LIST_HEAD(, awaited) awaited; /* downlink.c: answers to requests */
     TAILQ_ENTRY(mqtt_device) undecided; /* of device_mqtt, by time of login */
     int64_t decided_ms;                 /* tick; then v5 is believed of it */
@@ -109,6 +116,10 @@ int mqtt_down_subscribe(struct mqtt_connection *connection, struct mqtt_filter f
                         void *context);
 void mqtt_down_unsubscribe(struct mqtt_connection *connection, struct str filter, void *context);
 void mqtt_down_acknowledged(struct mqtt_connection *connection, uint16_t id, void *context);
+/* For who has more to send than should wait for the device to read. */
+bool mqtt_down_is_idle(const struct mqtt_device *device); /* nothing waits, and there is room */
+void mqtt_down_wait(struct mqtt_device *device, struct mqtt_waiter *waiter);
+void mqtt_down_resume(struct mqtt_device *device);
 void mqtt_down_clear(struct mqtt_device *device); /* whatever was sent will not be acknowledged */
 
 struct mqtt_down {

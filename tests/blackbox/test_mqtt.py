@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 import struct
 import subprocess
@@ -11,7 +12,9 @@ import pytest
 from helpers.mqtt import (ACCEPTED, PINGREQ, PUBACK, PUBLISH, SUBSCRIBE, UNSUBSCRIBE, Client, MqttDevice,
                           connect_packet, connected, packet, publish_packet, text)
 from helpers.nouns import device_password
+from helpers.platform import DAEMON
 from helpers.waiting import wait_until
+from test_commands import meter_of, wait_for_status
 
 REPORT = b'{"services":[{"service_id":"Meter","properties":{"n":1}}]}'
 
@@ -112,6 +115,34 @@ def test_who_is_silent_for_longer_than_its_keep_alive_time_is_closed(start_platf
     wait_until(silent_is_gone, "the end of the silent one")
     assert silent.wait_for_close() == []
     lively.ping()
+
+
+@pytest.mark.parametrize("header_timeout, is_first", [("2500ms", True), ("3500ms", False)])
+def test_silence_may_last_one_and_a_half_times_the_keep_alive_time(start_platform, header_timeout, is_first):
+    """Between two clocks: who sends no CONNECT at all is closed before it, or after it."""
+    platform = start_platform(limits__header_timeout=header_timeout, log__level="debug")
+    device = platform.application().register_device()
+    others = [Client(platform.address("mqtt"))] if is_first else []
+    client = MqttDevice(device)
+    assert client.login(keep_alive=2) == ACCEPTED
+    others += [] if is_first else [Client(platform.address("mqtt"))]
+    for one in (client, *others):
+        assert one.wait_for_close() == []
+    platform.wait_for_log("reason=keep_alive")
+    platform.wait_for_log("reason=connect_timeout")
+    in_order = platform.log.index("reason=connect_timeout") < platform.log.index("reason=keep_alive")
+    assert in_order == is_first
+    wait_until(lambda: device.query()["deviceInfo"]["status"] == "OFFLINE", "the device OFFLINE")
+
+
+def test_limits_are_the_protocols_by_default():
+    told = subprocess.run([DAEMON, "--help-config"], capture_output=True, text=True, check=True).stdout
+    defaults = dict(re.findall(r"^  (mqtt_\w+) .*default (\w+);", told, re.M))
+    assert {name: defaults[name] for name in (
+        "mqtt_messages", "mqtt_bytes", "mqtt_payload_bytes", "mqtt_subscriptions", "mqtt_keep_alive_min",
+        "mqtt_keep_alive_max")} == {
+        "mqtt_messages": "50", "mqtt_bytes": "1m", "mqtt_payload_bytes": "1m",
+        "mqtt_subscriptions": "100", "mqtt_keep_alive_min": "30", "mqtt_keep_alive_max": "1200"}
 
 
 def test_a_large_payload_is_taken_and_a_larger_one_is_closed(start_platform):
@@ -306,17 +337,47 @@ def test_a_stop_is_orderly(start_platform):
 # --- as others do it
 
 
-def mosquitto(platform, device, program, *arguments, **how):
-    host, port = platform.address("mqtt").split(":")
-    return [program, "-h", host, "-p", port, "-V", "mqttv311", "-i", f"{device.id}_0_0_2025041401",
+def mosquitto(platform, device, program, *arguments, listener="mqtt", version="mqttv311"):
+    host, port = platform.address(listener).split(":")
+    return [program, "-h", host, "-p", port, "-V", version, "-i", f"{device.id}_0_0_2025041401",
             "-u", device.id, "-P", device_password(device.secret, "2025041401"), *arguments]
 
 
-def test_mosquitto_pub_reports(platform, device):
+@pytest.mark.parametrize("version", ["mqttv311", "mqttv31"])
+def test_mosquitto_pub_reports(platform, device, version):
     subprocess.run(mosquitto(platform, device, "mosquitto_pub", "-q", "1", "-t",
-                             f"$oc/devices/{device.id}/sys/properties/report", "-m", REPORT.decode()),
+                             f"$oc/devices/{device.id}/sys/properties/report", "-m", REPORT.decode(),
+                             version=version),
                    check=True, timeout=30)
     assert services(device)[0]["data"] == {"n": 1}
+
+
+def test_mosquitto_pub_reports_over_tls(start_platform, authority):
+    identity = authority.issue("127.0.0.1")
+    platform = start_platform(device__listen_mqtts="127.0.0.1:0", device__tls_certificate=identity.file,
+                              device__tls_key=identity.key)
+    device = platform.application().register_device()
+    subprocess.run(mosquitto(platform, device, "mosquitto_pub", "-q", "1", "--cafile", authority.file, "-t",
+                             f"$oc/devices/{device.id}/sys/properties/report", "-m", REPORT.decode(),
+                             listener="mqtts"),
+                   check=True, timeout=30)
+    assert services(device)[0]["data"] == {"n": 1}
+
+
+def test_mosquitto_sub_gets_a_command_that_mosquitto_pub_answers(platform, application):
+    meter = meter_of(application)
+    made = application.command(meter, paras={"position": 7})
+    commands = f"$oc/devices/{meter.id}/sys/commands"
+    got = subprocess.run(
+        mosquitto(platform, meter, "mosquitto_sub", "-q", "1", "-C", "1", "-W", "20", "-v", "-t",
+                  f"{commands}/#"), capture_output=True, text=True, check=True, timeout=30).stdout
+    topic, _, payload = got.partition(" ")
+    assert topic == f"{commands}/request_id={made['commandId']}"
+    assert json.loads(payload)["paras"] == {"position": 7}
+    subprocess.run(
+        mosquitto(platform, meter, "mosquitto_pub", "-q", "1", "-m", '{"result_code":0}', "-t",
+                  f"{commands}/response/request_id={made['commandId']}"), check=True, timeout=30)
+    wait_for_status(application, made, "SUCCESSFUL")
 
 
 def test_mosquitto_rr_asks_and_is_answered(platform, device):
@@ -344,6 +405,30 @@ def test_mosquitto_pub_with_a_wrong_password_is_refused(platform, device):
     command[command.index("-P") + 1] = "0" * 64
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 5 or "not authorised" in done.stderr or "user name" in done.stderr
+
+
+def test_what_is_said_twice_is_acknowledged_twice(device, client):
+    """With a packet id that is in use, and repeated ones: at least once is what QoS 1 promises."""
+    topic = client.topic("properties/report")
+    client.send(publish_packet(topic, REPORT, 1, 9) + publish_packet(topic, REPORT, 1, 9) +
+                publish_packet(topic, REPORT, 1, 9, dup=True))
+    assert [client.wait_for_puback() for _ in range(3)] == [9, 9, 9]
+    assert services(device)[0]["data"] == {"n": 1}
+
+
+def test_who_is_silent_on_a_tls_listener_or_speaks_in_plain_is_closed(start_platform, authority):
+    identity = authority.issue("localhost")
+    platform = start_platform(device__listen_mqtts="127.0.0.1:0", device__tls_certificate=identity.file,
+                              device__tls_key=identity.key, limits__header_timeout="300ms")
+    device = platform.application().register_device()
+    silent, plain = (Client(platform.address("mqtts")) for _ in range(2))
+    tls = MqttDevice(device, listener="mqtts", tls=authority.file)  # and then no CONNECT
+    plain.send(connect_packet(f"{device.id}_0_0_1", device.id, device_password(device.secret, "1")))
+    silent.wait_for_close()
+    plain.wait_for_close()
+    assert tls.wait_for_close() == []
+    assert platform.metric("mqtt_closed_total", reason="connect_timeout") == 2
+    wait_until(lambda: platform.metric("tls_handshakes_total", result="failed") == 2, "the count")
 
 
 def test_shutdown_of_one_side_only_is_an_end(client):

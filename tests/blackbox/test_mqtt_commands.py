@@ -232,12 +232,16 @@ def test_after_the_death_of_an_instance_commands_wait_and_go_by_another(cluster)
     client.ping()
     instances.kill(other)
     wait_until(lambda: meter.query()["deviceInfo"]["status"] == "OFFLINE", "the device offline")
-    made = application.command(meter)
-    assert made["status"] == "PENDING"
+    many = [application.command(meter, paras={"position": n}) for n in range(3)]
+    assert [made["status"] for made in many] == ["PENDING"] * 3
+    made = many[0]
     back = connected(meter, one)
-    assert next_command(back)[0] == made["commandId"]
-    answer(back, made["commandId"], result_code=0)
-    wait_for_status(application, made, "SUCCESSFUL")
+    for n, wanted in enumerate(many):  # in order, and each once
+        command_id, body = next_command(back)
+        assert (command_id, body["paras"]) == (wanted["commandId"], {"position": n})
+        answer(back, command_id, result_code=0)
+        wait_for_status(application, wanted, "SUCCESSFUL")
+    expect_nothing(back)
     assert at(application, one).command_now(made)["status"] == "SUCCESSFUL"
 
 

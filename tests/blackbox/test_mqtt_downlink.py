@@ -16,7 +16,9 @@ REFUSED = ["#", "+/+", "$oc/#", "$oc/devices/#", "$oc/devices/+/sys/commands/#",
            "$SYS/#", "a/b", "$oc/devices/{other}/sys/commands/#", "$oc/devices/{id}",
            "$oc/devices/{id}x/sys/commands/#", "$oc/devices/{id}/sys/properties/report",
            "/huawei/v1/devices/{other}/command/json", "/huawei/v1/devices/{id}/command/binary",
-           "/huawei/v1/devices/{id}/data/json", "$oc/devices/{id}/sys/messages/up"]
+           "/huawei/v1/devices/{id}/data/json", "$oc/devices/{id}/sys/messages/up",
+           "$oc/devices/{id}/sys/bootstrap/down", "/huawei/v1/products/p/sn/{id}/secretNotify",
+           "/huawei/v1/devices/{id}/iodpsCommand", "$oc/bridges/{id}/#", "/v1/devices/{id}/command"]
 
 
 @pytest.fixture
@@ -43,6 +45,11 @@ def test_topics_of_others_are_not_granted(application, device, client):
     other = application.register_device()
     filters = [one.format(id=device.id, other=other.id) for one in REFUSED]
     assert client.subscribe(*filters) == [0x80] * len(filters)
+
+
+def test_each_filter_has_its_own_answer(client):
+    filters = [client.topic("events/down"), "#", client.topic("commands/#"), client.topic("x")]
+    assert client.subscribe(*filters) == [1, 0x80, 1, 0x80]
 
 
 def test_subscriptions_have_a_limit(start_platform):
@@ -199,6 +206,14 @@ def test_answers_that_nobody_waits_for_are_ignored(start_platform):
                   "properties/set/response/request_id="):
         client.publish(client.topic(topic), {"result_code": 0})
     assert platform.metric("mqtt_ignored_total", what="answer") == 3
+
+
+def test_an_answer_to_a_question_never_changes_the_shadow(device, client):
+    client.report({"n": 1})
+    client.publish(client.topic("properties/get/response/request_id=1"),
+                   {"services": [{"service_id": "Meter", "properties": {"n": 2}}]})
+    client.report({"m": 3})
+    assert device.query()["services"][0]["data"] == {"n": 1, "m": 3}
 
 
 def test_a_childs_desired_value_goes_to_its_gateway(application):

@@ -201,8 +201,33 @@ def test_a_new_secret_ends_the_connection_that_was_made_with_the_old_one(applica
     assert MqttDevice(device).login() == ACCEPTED
 
 
-def test_a_will_is_read_and_ignored(client):
-    assert client.login(will=("$oc/devices/x/sys/properties/report", "gone")) == ACCEPTED
+def test_a_will_is_read_and_ignored(application, device):
+    other = application.register_device()
+    client = MqttDevice(device)
+    report = '{"services":[{"service_id":"Meter","properties":{"n":1}}]}'
+    assert client.login(will=(client.topic("properties/report"), report)) == ACCEPTED
+    client.reset()  # an end that wills are for
+    wait_until(lambda: status(device) == "OFFLINE", "the end")
+    connected(other).report({"n": 2})
+    assert not device.query()["services"]
+
+
+def test_a_session_is_never_there_before(device):
+    """Clean or not: what waits for a device is kept elsewhere, and subscriptions it makes anew."""
+    for clean in (False, True, False):
+        client = MqttDevice(device)
+        assert client.login(clean=clean) == ACCEPTED  # and says that there was no session
+        client.publish(client.topic("events/up"), {"services": [
+            {"service_id": "$time_sync", "event_type": "time_sync_request", "paras": {}}]})
+        assert client.wait_for_message().qos == 0
+        assert client.subscribe(client.topic("events/down")) == [1]
+        client.close()
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_client_needs_an_id(client, clean):
+    assert client.connect("", client.device.id, "0" * 64, clean=clean) == BAD_CLIENT_ID
+    assert client.wait_for_close() == []
 
 
 def test_who_fails_too_often_is_not_listened_to_for_a_while(start_platform):
@@ -229,7 +254,15 @@ def test_a_device_that_logs_in_again_and_again_is_slowed_down(start_platform, st
         client.close()
     assert codes == [ACCEPTED] * 3 + [UNAVAILABLE] * 3
     other = application.register_device()
-    assert MqttDevice(other).login() == ACCEPTED
+    connected(other).disconnect()
+
+    def told(about):
+        return [r.json["deviceInfo"]["status"] for r in receiver.requests("/info") if
+                r.json["deviceId"] == about.id]
+    wait_until(lambda: told(other) == ["ONLINE", "OFFLINE"], "the other's notifications")
+    wait_until(lambda: status(device) == "OFFLINE", "the device OFFLINE")
+    wait_until(lambda: told(device) and told(device)[-1] == "OFFLINE", "its last notification")
+    assert told(device) in (["ONLINE", "OFFLINE"] * 3, ["ONLINE", "OFFLINE"] * 2, ["ONLINE", "OFFLINE"])
 
 
 def test_without_redis_nobody_can_log_in(start_platform):

@@ -18,10 +18,13 @@ def wait_for_status(device, wanted):
     wait_until(lambda: status(device) == wanted, f"the device {wanted}")
 
 
-def told(receiver):
-    """What deviceInfoChanged said, in order."""
-    return [r.json["deviceInfo"]["status"] for r in receiver.requests("/info")
-            if r.json["deviceInfo"]["status"]]
+def told(receiver, device=None):
+    """What deviceInfoChanged said, in order; what came twice, since its instance died, counts once."""
+    first = {}
+    for request in receiver.requests("/info"):
+        first.setdefault(request.notify_id, request.json)
+    return [body["deviceInfo"]["status"] for body in first.values()
+            if body["deviceInfo"]["status"] and (not device or body["deviceId"] == device.id)]
 
 
 @pytest.fixture
@@ -191,6 +194,13 @@ def test_devices_of_a_dead_instance_go_offline(cluster, receiver):
     moved.report({"n": 1})
     stays.report({"n": 1})
     wait_until(lambda: told(receiver).count("OFFLINE") == 9, "nine notifications")
+    for device in devices[1:]:
+        assert told(receiver, device) == ["ONLINE", "OFFLINE"]
+    # Whatever was still to be told of those who were taken over would come before this.
+    moved.disconnect()
+    wait_until(lambda: told(receiver, devices[0])[-1] == "OFFLINE", "the last notification")
+    assert told(receiver, devices[0]) == ["ONLINE", "OFFLINE"]
+    assert told(receiver, staying) == ["ONLINE"]
     assert len(clients) == 10
 
 

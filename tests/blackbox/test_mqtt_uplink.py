@@ -71,6 +71,22 @@ def test_a_report_may_be_packed(device, client, suffix):
     assert values(device) == {"Meter": {"n": 2}}
 
 
+def test_messages_and_childrens_reports_may_be_packed(start_platform):
+    platform = start_platform()
+    application = platform.application()
+    gateway = application.register_device()
+    child = application.register_device(gateway=gateway)
+    client = connected(gateway)
+    packed = gzip.compress(json.dumps({"devices": [{"device_id": child.id, **services(n=3)}]}).encode())
+    client.publish(client.topic("gateway/sub_devices/properties/report") + "?encoding=gzip", packed)
+    assert values(child) == {"Meter": {"n": 3}}
+    client.publish(client.topic("messages/up") + "?encoding=gzip",
+                   gzip.compress(json.dumps({"object_device_id": child.id, "content": "x"}).encode()))
+    client.publish(client.topic("messages/up") + "?encoding=gzip", b"no gzip")
+    assert platform.metric("reports_total", transport="mqtt", result="ok") == 2
+    assert ignored(platform, "payload") == 1
+
+
 def test_what_is_too_large_unpacked_or_no_gzip_is_ignored(start_platform):
     platform = start_platform(device__mqtt_unpacked_bytes="10k")
     device = platform.application().register_device()
@@ -111,7 +127,10 @@ def test_topics_of_others_and_unknown_ones_are_taken_and_ignored(start_platform)
               f"$oc/devices/{device.id}/sys/properties/report/", f"$oc/devices/{device.id}/user/mine",
               f"$oc/devices//sys/properties/report", f"/huawei/v1/devices/{other.id}/data/json",
               f"/huawei/v1/devices/{device.id}/data/binary", "anything", "/", "$SYS/x",
-              client.topic("commands/request_id=1"), client.topic("properties/set/request_id=1")]
+              client.topic("commands/request_id=1"), client.topic("properties/set/request_id=1"),
+              client.topic("bootstrap/up"), f"/huawei/v1/devices/{device.node_id}/iodpsData",
+              f"/huawei/v1/products/p/sn/{device.node_id}/secretACK",
+              f"$oc/bridges/{device.id}/devices/{device.id}/sys/properties/report"]
     for topic in topics:
         client.publish(topic, services(n=1))
     assert ignored(platform, "topic") == len(topics)
@@ -224,15 +243,17 @@ def test_a_gateway_reports_for_a_hundred_children_at_most(start_platform):
     assert ignored(platform, "payload") == 3
 
 
-def test_a_gateway_sends_a_childs_message(gateway, children, platform):
+def test_a_gateway_sends_a_childs_message(start_platform):
+    platform = start_platform()
+    application = platform.application()
+    gateway, stranger = (application.register_device() for _ in range(2))
+    child = application.register_device(gateway=gateway)
     client = connected(gateway)
-    before = platform.metric("reports_total", transport="mqtt", result="refused")
-    client.publish(client.topic("messages/up"), {"object_device_id": children[0].id, "content": "x"})
-    client.publish(client.topic("messages/up"), {"object_device_id": gateway.id, "content": "x"})
-    client.publish(client.topic("messages/up"), {"object_device_id": "nobody", "content": "x"})
-    client.publish(client.topic("messages/up"), {"object_device_id": "{no id}", "content": "x"})
-    wait_until(lambda: platform.metric("reports_total", transport="mqtt", result="refused") > before,
-               "a refusal")
+    for about in (child.id, gateway.id, stranger.id, "nobody", "{no id}"):
+        client.publish(client.topic("messages/up"), {"object_device_id": about, "content": "x"})
+    assert platform.metric("reports_total", transport="mqtt", result="ok") == 2
+    assert platform.metric("reports_total", transport="mqtt", result="refused") == 2
+    assert ignored(platform, "payload") == 1
 
 
 # --- events
@@ -346,16 +367,17 @@ def test_a_gateway_says_who_is_there(application, gateway, children, receiver):
 def test_a_gateway_adds_and_deletes_children(application, gateway):
     product = models.upload(application)["productId"]
     client = connected(gateway)
-    nodes = [new_name() for _ in range(2)]
+    nodes = [new_name() for _ in range(3)]
     kind, paras = manage(client, "add_sub_device_request", {"devices": [
-        {"node_id": nodes[0], "product_id": product, "name": "child"},
+        {"node_id": nodes[0], "product_id": product, "name": "child", "parent_device_id": gateway.id},
+        {"node_id": nodes[2], "product_id": product, "parent_device_id": application.register_device().id},
         {"node_id": nodes[1], "product_id": "0" * 24}, {"product_id": product},
         {"node_id": gateway.node_id, "product_id": product}]})
     assert kind == "add_sub_device_response"
     (added,) = paras["successful_devices"]
     assert added["node_id"] == nodes[0] and added["parent_device_id"] == gateway.id
-    assert len(paras["failed_devices"]) == 3
-    assert {one.get("node_id") for one in paras["failed_devices"]} == {nodes[1], None, gateway.node_id}
+    assert len(paras["failed_devices"]) == 4
+    assert {one.get("node_id") for one in paras["failed_devices"]} == {*nodes[1:], None, gateway.node_id}
     child = application.query(added["device_id"])
     assert child["gatewayId"] == gateway.id and child["deviceInfo"]["name"] == "child"
 
@@ -497,13 +519,39 @@ def test_events_about_others_are_ignored(start_platform):
 # --- many children, and such as come and go
 
 
-def test_a_gateway_learns_of_many_children(application, gateway):
-    ids = {application.register_device(gateway=gateway).id for _ in range(120)}
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_gateway_learns_of_many_children(start_platform, qos):
+    """More than may wait for it to read, or to acknowledge, at once."""
+    platform = start_platform(device__mqtt_output_bytes="32k", device__mqtt_window="2")
+    application = platform.application()
+    gateway = application.register_device()
+    ids = {application.register_device(gateway=gateway).id for _ in range(320)}
     client = connected(gateway)
-    client.publish(client.topic("events/up"), event("$sub_device_manager", "sub_device_sync_request", {}))
-    parts = [client.wait_for_message().json["services"][0]["paras"]["devices"] for _ in range(3)]
-    assert [len(part) for part in parts] == [50, 50, 20]
-    assert {one["device_id"] for part in parts for one in part} == ids
+    client.subscribe(client.topic("events/down"), qos=qos)
+    packet_ids = [client.send_publish(client.topic("events/up"), event(
+        "$sub_device_manager", "sub_device_sync_request", {}, f"e-{n}")) for n in range(3)]
+    got = [client.wait_for_message().json["services"][0] for _ in range(3 * 7)]
+    for n in range(3):
+        parts = [one["paras"]["devices"] for one in got if one["event_id"] == f"e-{n}"]
+        assert [len(part) for part in parts] == [50] * 6 + [20]
+        assert {one["device_id"] for part in parts for one in part} == ids
+    assert [client.wait_for_puback() for _ in range(3)] == packet_ids
+
+
+def test_a_gateway_may_go_while_it_is_told_of_its_children(start_platform):
+    platform = start_platform(device__mqtt_output_bytes="32k")
+    application = platform.application()
+    gateway = application.register_device()
+    for _ in range(120):
+        application.register_device(gateway=gateway)
+    client = connected(gateway)
+    for _ in range(50):
+        client.send_publish(client.topic("events/up"), event("$sub_device_manager", "sub_device_sync_request", {}))
+    client.wait_for_message()
+    client.reset()
+    wait_until(lambda: platform.metric("mqtt_connections") == 0, "the end")
+    kind, _ = manage(connected(gateway), "sub_device_sync_request", {})
+    assert kind == "add_sub_device_notify"
 
 
 def set_status(client, child, status):
