@@ -479,3 +479,27 @@ def test_a_gateway_that_takes_little_is_not_flooded(start_platform):
     assert platform.metric("mqtt_messages_total", direction="down") < 100
     assert next_commands(client, 100) == {child.id: 1 for child in children}
     expect_nothing(client)
+
+
+def test_commands_that_redis_was_not_there_for_go_later(start_redis, start_platform):
+    redis = start_redis()
+    platform = start_platform(redis=redis, device__mqtt_decide_time="1m", redis__command_timeout="1s")
+    application = platform.application()
+    upload(application, package(protocolType="MQTT"))
+    gateway = application.register_device(info=INFO)
+    devices = [gateway, *(application.register_device(gateway=gateway, info=INFO) for _ in range(3))]
+    for device in devices:
+        application.command(device)
+    client = connected(gateway)
+    redis.stop()
+    wait_until(lambda: not platform.is_ready(), "the loss of Redis")
+    client.subscribe(client.topic("commands/#"))  # so it is known where they are to go
+    client.ping()
+    redis.start()
+    platform.wait_until_ready()
+
+    def all_are_there():
+        client.ping()
+        return [one.kind for one in client.kept].count(PUBLISH) == 4
+    wait_until(all_are_there, "the commands")
+    assert next_commands(client, 4) == {device.id: 1 for device in devices}
