@@ -389,18 +389,24 @@ def test_a_replaced_entry_counts_for_new_connections_on_all_instances(cluster, s
         assert values == sorted(set(values))
 
 
-def test_a_new_authority_uploaded_while_the_callback_is_invalid_makes_a_probe_at_once(quick, start_https,
-                                                                                    workdir):
-    platform, owner = quick(), Authority(workdir, "owner-ca")  # the next probe would be in an hour
+@pytest.mark.parametrize("scope", ["url", "host"])
+def test_a_new_authority_uploaded_while_the_callback_is_invalid_makes_a_probe_at_once(
+        quick, start_https, workdir, scope):
+    # The next probe would be in an hour.
+    platform, owner = quick(push__breaker_scope_v1=scope), Authority(workdir, "owner-ca")
     receiver = start_https(owner.issue("server"))
     application = platform.application()
     upload(platform, application, receiver, Authority(workdir, "not-its-ca"))
     device = report_to(application, receiver)
     expect_failure(platform, receiver, "unknown CA")
     device.report({"n": 1})
+    application.subscribe("deviceAdded", receiver.url("/added"))
+    application.register_device()
     upload(platform, application, receiver, owner)
-    assert [r.json["service"]["data"]["n"] for r in receiver.wait_for(2)] == [0, 1]
-    platform.wait_for_metric("endpoints", 1, state="valid")
+    data = receiver.wait_for(2, "/data")
+    assert [r.json["service"]["data"]["n"] for r in data] == [0, 1]
+    receiver.wait_for(1, "/added")
+    platform.wait_for_metric("endpoints", 2, state="valid")
 
 
 def test_a_deleted_entry_counts_no_more(quick, start_https, workdir):
