@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "bench/bench.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -159,6 +160,8 @@ bool summary_print_take(struct summary *summary)
 {
     bool is_met = !summary->is_unmet;
 
+    summary_time(summary, "benchCpuUs", "the bench's processor time",
+                 (int64_t)(process_cpu_seconds() * 1e6));
     if (summary->json) {
         json_member_bool(summary->json, "asExpected", is_met);
         json_object_end(summary->json);

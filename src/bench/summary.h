@@ -33,7 +33,8 @@ void summary_expect_at_most(struct summary *summary, const char *what, uint64_t 
 void summary_expect_at_least(struct summary *summary, const char *what, uint64_t value,
                              int64_t limit);
 
-/* Prints and frees it. false: an expectation was not met. */
+/* Adds what processor time this process has used of all its life: a bench that is busy all the time measures
+ * itself. Prints and frees it. false: an expectation was not met. */
 bool summary_print_take(struct summary *summary);
 
 /* Whole units a second; 0 without time. */
