@@ -37,9 +37,9 @@ struct crowd {
 
 static void wait_for_turn(struct crowd *crowd, size_t device)
 {
-    size_t last = (crowd->waiting_first + crowd->waiting_count++) % crowd->count;
+    size_t last = crowd->waiting_first + crowd->waiting_count++;
 
-    crowd->waiting[last] = device;
+    crowd->waiting[last < crowd->count ? last : last - crowd->count] = device;
 }
 
 static void note_turn(void *arg)
@@ -60,7 +60,7 @@ static void note_not_connected(struct crowd *crowd, size_t device, int error)
 
 /* What either generation of devices logs in with: its id, or its node id, and the hour as the key.
  */
-static int dial_with_login(struct crowd *crowd, size_t index, struct mqtt_connect *packet)
+static int dial_with_login(struct crowd *crowd, size_t index, struct mqtt_connect packet)
 {
     const struct fleet_device *device = &crowd->config.fleet->devices[index];
     bool is_by_node = crowd->options->dialect == DIALECT_V1;
@@ -69,10 +69,10 @@ static int dial_with_login(struct crowd *crowd, size_t index, struct mqtt_connec
     fleet_hour(hour);
     crypto_hmac_sha256_hex(str_of(hour), str_of(device->secret), password);
     snprintf(client_id, sizeof(client_id), "%s_%d_1_%s", device->name, is_by_node ? 2 : 0, hour);
-    packet->client_id = str_of(client_id);
-    packet->user = str_of(device->name);
-    packet->password = str_of(password);
-    return mqtt_client_dial(crowd->members[index].client, packet);
+    packet.client_id = str_of(client_id);
+    packet.user = str_of(device->name);
+    packet.password = str_of(password);
+    return mqtt_client_dial(crowd->members[index].client, &packet);
 }
 
 static void dial(struct crowd *crowd, size_t index)
@@ -88,7 +88,7 @@ static void dial(struct crowd *crowd, size_t index)
 
     crowd->dialed++;
     crowd->members[index].dialed_us = clock_tick_us();
-    error = device->secret ? dial_with_login(crowd, index, &packet)
+    error = device->secret ? dial_with_login(crowd, index, packet)
                            : mqtt_client_dial(crowd->members[index].client, &packet);
     if (error)
         note_not_connected(crowd, index, error);
@@ -113,7 +113,8 @@ static void dial_more(struct crowd *crowd)
            is_due(crowd)) {
         size_t device = crowd->waiting[crowd->waiting_first];
 
-        crowd->waiting_first = (crowd->waiting_first + 1) % crowd->count;
+        if (++crowd->waiting_first == crowd->count)
+            crowd->waiting_first = 0;
         crowd->waiting_count--;
         dial(crowd, device);
     }
@@ -196,7 +197,7 @@ static void ping_some(struct crowd *crowd)
         size_t device = crowd->next_ping;
         struct mqtt_client *client = crowd->members[device].client;
 
-        crowd->next_ping = (device + 1) % crowd->count;
+        crowd->next_ping = device + 1 < crowd->count ? device + 1 : 0;
         if (mqtt_client_state(client) != MQTT_CLIENT_OPEN)
             continue;
         if (mqtt_client_is_pinged(client)) {

@@ -210,7 +210,7 @@ enum bench_exit fleet_make(struct fleet *fleet, size_t apps, size_t devices)
         return BENCH_FAILED;
     fleet->apps = xcalloc(apps, sizeof(*fleet->apps));
     fleet->devices = xcalloc(devices, sizeof(*fleet->devices));
-    if (fleet->is_broker) {
+    if (fleet->is_broker || apps == 0) {
         name_devices(fleet, devices);
         return result;
     }

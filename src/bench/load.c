@@ -30,7 +30,8 @@ static size_t take_ready(struct load *load)
 {
     size_t index = load->ready[load->ready_first];
 
-    load->ready_first = (load->ready_first + 1) % load->config.fleet->device_count;
+    if (++load->ready_first == load->config.fleet->device_count)
+        load->ready_first = 0;
     load->ready_count--;
     load->devices[index].is_ready = false;
     return index;

@@ -237,7 +237,7 @@ static bool take_input(struct mqtt_client *client, struct str bytes)
     size_t used = 0;
 
     clients->reading = client;
-    while (clients->reading && !error) {
+    do {
         struct mqtt_head head;
         struct str rest = str_n(bytes.p + used, bytes.len - used);
         enum mqtt_reading reading = mqtt_read_head(rest.p, rest.len, MQTT_LEVEL_311, &head);
@@ -251,7 +251,7 @@ static bool take_input(struct mqtt_client *client, struct str bytes)
             used += head.head_len + head.body_len;
             error = take_packet(client, &head, str_n(rest.p + head.head_len, head.body_len));
         }
-    }
+    } while (clients->reading && !error);
     if (!clients->reading)
         return false;
     clients->reading = NULL;

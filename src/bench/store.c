@@ -36,8 +36,8 @@ struct store {
     struct target target;
     struct mqtt_clients *clients;
     struct mqtt_client *client;
-    redisAsyncContext *redis;     /* NULL when hiredis has freed it */
-    STAILQ_HEAD(, waiting) queue; /* that Redis has not been given yet */
+    redisAsyncContext *redis;          /* NULL when hiredis has freed it */
+    STAILQ_HEAD(queue, waiting) queue; /* that Redis has not been given yet */
     size_t waiting, at_redis;
     uint64_t received, stored, bytes;
     int64_t first_us, last_us;
