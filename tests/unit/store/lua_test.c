@@ -1805,11 +1805,25 @@ static void a_report_says_whether_desired_values_may_wait(void **state)
     given_field(DESIRED, "d/a/x", "0 - 75");
     ANSWER("app1", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "1"));
     given("HSET " DEVICE " desired 1");
-    ANSWER("+PENDING gw1", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "75"));
+    ANSWER("+PENDING gw1 1 ", report, REPORT_KEYS,
+           REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "75"));
     given("HSET " DEVICE " desired 0");
     ANSWER("app1", report, REPORT_KEYS,
            REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "75", "r/a/y", "1", "rt/a", "1"));
-    ANSWER("+PENDING gw1", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "76"));
+    ANSWER("+PENDING gw1 1 ", report, REPORT_KEYS,
+           REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "76"));
+}
+
+static void a_report_says_who_connects_when_commands_may_wait(void **state)
+{
+    (void)state;
+    given_a_device_that_reports();
+    given("HSET " DEVICE " orders 1");
+    ANSWER("+PENDING gw1  gw1", report, REPORT_KEYS,
+           REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "1"));
+    given("HSET " DEVICE " session i:1");
+    ANSWER("+PENDING gw1  dev1", report, REPORT_KEYS,
+           REPORT_ARGS("@i:1", "", "1000", "10", "r/a/x", "1"));
 }
 
 /* More than one HSET takes at a time. */
@@ -2327,7 +2341,9 @@ static void an_answer_is_an_event_and_may_make_values_due_again(void **state)
            ARGS("dev1", "1001", "id-1", "0", "{\"a\":1}", "d/a/x", "d/a/y"));
     ANSWER("1", shadow_answer, KEYS(DEVICE, DESIRED, EVENTS),
            ARGS("dev1", "1001", "id-1", "1", "", "d/a/x", "d/a/y", "d/a/z"));
-    assert_state(DEVICE " app=app1 gateway=gw1\n" DESIRED " d/a/x=0 - {\"a\": 1} d/a/y=1000 id-2 1\n" EVENTS
+    REFUSED("1", shadow_answer, KEYS(DEVICE, DESIRED, EVENTS),
+            ARGS("dev1", "1002", "id-1", "0", "{\"a\":1}", "d/a/x", "d/a/y"));
+    assert_state(DEVICE " app=app1 gateway=gw1\n" DESIRED " a/a=id-1 d/a/x=0 - {\"a\": 1} d/a/y=1000 id-2 1\n" EVENTS
                         "\n  e 1 desired.status app1 dev1 gw1 1001 {\"a\":1}\n");
     given("DEL " DEVICE);
     REFUSED("0", shadow_answer, KEYS(DEVICE, DESIRED, EVENTS),
@@ -2352,7 +2368,7 @@ static void a_command_is_made_once(void **state)
                  "{p7}:cmdo:dev1 c1=1000\n"
                  "{p7}:cmdq:dev1 c1=1000000000001000\n"
                  "{p7}:cmds c1=dev1\n"
-                 "{p7}:cmdt:dev1 c1=61000\n" DEVICE " app=app1 gateway=dev1\n" TIMERS " command:dev1=61000\n");
+                 "{p7}:cmdt:dev1 c1=61000\n" DEVICE " app=app1 gateway=dev1 orders=1\n" TIMERS " command:dev1=61000\n");
 }
 
 static void each_step_of_a_command_is_made_once(void **state)
@@ -2360,10 +2376,10 @@ static void each_step_of_a_command_is_made_once(void **state)
     (void)state;
     given("HSET " DEVICE " app app1 gateway dev1 session s");
     ANSWER("OK SENT", command, COMMAND_KEYS, CREATE("c1"));
-    ANSWER("c1 1 -rs 1 {}", command, COMMAND_KEYS,
-           ARGS("take", "dev1", "1500", "s", "60000", "0", "dev1"));
-    SECOND_ANSWER("", command, COMMAND_KEYS,
-                  ARGS("take", "dev1", "1500", "s", "60000", "0", "dev1"));
+    TWICE("c1 1 -rs 1 {}", command, COMMAND_KEYS,
+          ARGS("take", "dev1", "1500", "s", "60000", "0", "dev1", "q1"));
+    TWICE("", command, COMMAND_KEYS,
+          ARGS("take", "dev1", "1500", "s", "60000", "0", "dev1", "q2"));
     ANSWER("OK", command, COMMAND_KEYS, ARGS("delivered", "dev1", "2000", "c1", "30000"));
     SECOND_ANSWER("LATE", command, COMMAND_KEYS, ARGS("delivered", "dev1", "2000", "c1", "30000"));
     ANSWER("OK", command, COMMAND_KEYS,
@@ -2372,7 +2388,7 @@ static void each_step_of_a_command_is_made_once(void **state)
                   ARGS("answered", "dev1", "3000", "", "1", "SUCCESSFUL", "{}", "", "dev1"));
     SECOND_ANSWER("LATE", command, COMMAND_KEYS, ARGS("failed", "dev1", "3000", "c1"));
     SECOND_ANSWER("LATE", command, COMMAND_KEYS, ARGS("cancel", "dev1", "3000", "c1", "app1"));
-    assert_state("{p7}:cmd:dev1 @mid=1 @order=1000 c1/e=\"id\":\"c1\" c1/r={} "
+    assert_state("{p7}:cmd:dev1 @mid=1 @order=1000 @taken=q1 c1 c1/e=\"id\":\"c1\" c1/r={} "
                  "c1/s=SUCCESSFUL 1000 1000 2000 3000 1 -rs 61000 3 0 c1={}\n"
                  "{p7}:cmdo:dev1 c1=1000\n"
                  "{p7}:cmds c1=dev1\n" DEVICE " app=app1 gateway=dev1 session=s\n" EVENTS
@@ -2636,6 +2652,7 @@ int main(void)
         EMPTY(a_history_is_cut_by_number),
         EMPTY(a_history_is_cut_by_age_once_a_day),
         EMPTY(a_report_says_whether_desired_values_may_wait),
+        EMPTY(a_report_says_who_connects_when_commands_may_wait),
         EMPTY(a_device_says_how_many_days_its_history_is_kept),
         EMPTY(a_first_session_binds_and_brings_online),
         EMPTY(a_session_takes_the_place_of_another),
