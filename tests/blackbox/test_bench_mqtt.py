@@ -14,7 +14,7 @@ from helpers import mqtt
 from helpers.broker import Broker, acknowledge
 from helpers.platform import BENCH, clean_environment
 from helpers.waiting import wait_until
-from test_bench import bench, expect_nothing_left, run
+from test_bench import CLEARED, Terminal, bench, expect_nothing_left, run, run_at
 
 
 @pytest.fixture
@@ -217,6 +217,21 @@ def test_connect_keeps_a_rate_and_shows_a_table(own_platform):
     assert re.search(r"^  CONNACKs by code +0: 20 *$", result.stdout, re.M)
     seconds = float(re.search(r"^  time to make them +([\d.]+) s$", result.stdout, re.M)[1])
     assert seconds >= 0.19
+
+
+def test_at_a_terminal_a_line_shows_how_many_connections_are_open(own_platform):
+    terminal = Terminal()
+    process = run_at(terminal, "connect", "--socket", own_platform.admin_socket, "--connections", 7,
+                     "--duration", "10m", "--json")
+    terminal.read_until(CLEARED + r"registering devices: \d+ of 7")
+    terminal.read_until(CLEARED + r"7 open, \d+ /s, 0 refused, 0 not connected, 0 dropped, \d+ pings")
+    process.send_signal(signal.SIGINT)
+    terminal.read_until(None)
+    out, _ = process.communicate(timeout=60)
+    terminal.close()
+    assert process.returncode == 0 and json.loads(out)["open"] == 7
+    assert re.search(CLEARED + "$", terminal.text)
+    expect_nothing_left(own_platform)
 
 
 def test_connect_over_tls_and_by_node_id(mqtts_platform, authority):
