@@ -190,6 +190,30 @@ def test_what_is_answered_while_a_stop_waits_for_redis_is_not_repeated(cluster, 
     assert given_away(platform)["on_wire"] == 0
 
 
+def test_a_stop_gives_up_a_redis_that_stays_away_and_says_what_may_come_once_more(cluster,
+                                                                                  start_receiver):
+    instances = cluster(1, redis__command_timeout="1s", push__timeout="1h", push__stop_timeout="100ms",
+                        log__level="debug")
+    application, good, hanging = with_one_that_hangs(instances, start_receiver)
+    device = application.register_device()
+    report_and_wait(device, good, range(3))
+    hanging.wait_for(1)
+    platform, = instances.members
+    instances.redis.freeze()
+    assert platform.stop() == 0
+    left = given_away(platform)
+    assert (left["on_wire"], left["unconfirmed"]) == (1, 3)
+    instances.redis.thaw()
+    hanging.answers(then=200)
+    platform.start()
+    wait_until(lambda: set(values(hanging.requests())) == {0, 1, 2}, "what the other was behind with")
+    device.report({"n": 3})
+    good.wait_for_match(lambda r: r.json["service"]["data"]["n"] == 3)
+    repeated = Ledger(good, "/data").repeated()
+    events = set(re.findall(r"event=(\S+) state=left reason=unconfirmed", platform.log))
+    assert all(any(name.startswith(f"{event}-") for event in events) for name in repeated)
+
+
 def test_two_that_stop_at_once_repeat_nothing(cluster, start_receiver):
     instances = cluster(3, **CLEAN, log__level="debug")
     application, good, hanging = with_one_that_hangs(instances, start_receiver)
