@@ -94,6 +94,28 @@ def test_immediate_commands_that_nobody_takes_have_failed(start_platform, receiv
         "resultCode": "FAILED", "resultDetail": {"reason": "send command failed"}}
 
 
+def test_timeouts_are_told(start_platform, receiver):
+    platform = start_platform(command__ack_timeout="100ms")
+    application = platform.application()
+    meter = meter_of(application)
+    order(application, meter, receiver)
+    Link(meter).take(100)
+    told = receiver.wait_for(2, "/cmd")
+    assert [r.json["result"] for r in told] == [
+        {"resultCode": "SENT", "resultDetail": None}, {"resultCode": "TIMEOUT", "resultDetail": None}]
+
+
+def test_a_refused_callback_holds_back_its_own_command_only(application, meter, receiver):
+    """404 is tried again with pauses, and the command's next state waits for that."""
+    receiver.answers(404, then=200, path="/refused")
+    first = order(application, meter, receiver, "/refused")
+    second = order(application, meter, receiver, "/other")
+    link = Link(meter)
+    assert [link.carry_out(), link.carry_out()] == [first["commandId"], second["commandId"]]
+    assert codes(receiver.wait_for(4, "/refused")) == ["SENT", "SENT", "DELIVERED", "SUCCESSFUL"]
+    assert codes(receiver.wait_for(3, "/other")) == ["SENT", "DELIVERED", "SUCCESSFUL"]
+
+
 def test_failed_callbacks_are_tried_again_in_order(application, meter, receiver):
     receiver.answers(503, 503, then=200)
     order(application, meter, receiver)

@@ -1,6 +1,7 @@
 """Commands for devices: ordering, looking, canceling. Nothing here needs a connected device but those tests that
 play one."""
 
+import json
 import re
 import time
 
@@ -66,6 +67,37 @@ def test_numbers_may_be_texts_and_further_members_are_ignored(application, meter
     assert (made["expireTime"], made["maxRetransmit"], made["status"]) == (0, 3, "SENT")
     assert made["platformIssuedTime"] == made["creationTime"]
     assert made["issuedTimes"] == 0
+
+
+@pytest.mark.parametrize("members", [{"expireTime": None, "maxRetransmit": None, "callbackUrl": None},
+                                     {"callbackUrl": ""}, {"expireTime": 172800}, {"expireTime": "172800"}], ids=str)
+def test_what_is_null_or_empty_was_not_said(application, meter, members):
+    made = application.command(meter, **members)
+    assert (made["expireTime"], "callbackUrl" in made, "maxRetransmit" in made) == (172800, False, False)
+
+
+@pytest.mark.parametrize("given", ["-1", "+1", " 1", "1 ", "1.0", "1e3", "", "9" * 30, [], {}])
+@pytest.mark.parametrize("member", ["expireTime", "maxRetransmit"])
+def test_texts_that_are_no_numbers_are_refused(application, meter, member, given):
+    expect_refusal(application.try_command(meter, **{member: given}), errors.DEVICE_PARAMETER)
+
+
+def test_of_several_mistakes_the_first_is_told(start_platform):
+    """In the protocol's order: the model, the parameters, the callback, the queue, the connection."""
+    application = start_platform(command__pending="1").application()
+    meter = meter_of(application)
+    application.command(meter)
+    bad = {"callbackUrl": "ftp://x"}
+    without_model = application.register_device()
+    expect_refusal(application.try_command(without_model, **bad), errors.SERVICE_UNKNOWN)
+    expect_refusal(application.try_command(meter, service="Pump", paras={"position": "x"}, **bad),
+                   errors.SERVICE_UNKNOWN)
+    expect_refusal(application.try_command(meter, paras={"position": "x"}, **bad), errors.DEVICE_PARAMETER)
+    expect_refusal(application.try_command(meter, **bad), errors.CALLBACK_ILLEGAL)
+    expect_refusal(application.try_command(meter), errors.COMMAND_QUOTA)
+    expect_refusal(application.try_command(meter, expireTime=0), errors.DEVICE_NOT_ONLINE)
+    meter.modify(mute="TRUE")
+    expect_refusal(application.try_command(meter, service="Pump", **bad), errors.DEVICE_FROZEN)
 
 
 def test_parameters_may_be_missing(application, meter):
@@ -294,7 +326,7 @@ def test_the_commands_of_a_deleted_device_are_gone(application, meter):
     command = application.command(meter)
     meter.delete()
     expect_refusal(application.get(f"{COMMANDS}/{command['commandId']}"), errors.COMMAND_UNKNOWN)
-    assert application.commands()["data"] == []
+    assert application.commands() == {"pagination": {"pageNo": 0, "pageSize": 1000, "totalSize": 0}, "data": []}
 
 
 # ---- queries
@@ -333,7 +365,7 @@ def test_pages_between_times(application, meter):
 @pytest.mark.parametrize("query", [
     "pageNo=-1", "pageNo=x", "pageSize=0", "pageSize=1001", "pageSize=x", "startTime=yesterday",
     "endTime=x", "startTime=20200102T000000Z&endTime=20200101T000000Z",
-    "startTime=20200101T000000Z&endTime=20200101T000000Z", "deviceId=" + "d" * 300])
+    "startTime=20200101T000000Z&endTime=20200101T000000Z", "deviceId=" + "d" * 65])
 def test_bad_parameters_of_queries_are_refused(application, query):
     expect_refusal(application.get(f"{COMMANDS}?{query}"), errors.DEVICE_PARAMETER)
     expect_refusal(application.get(f"{CANCEL_TASKS}?{query}"), errors.DEVICE_PARAMETER)
@@ -451,6 +483,10 @@ def test_tasks_are_found_by_what_they_are(application, meter):
     assert len(found("?status=SUCCESS")["data"]) == 2
     assert found("?status=FAILED")["data"] == []
     assert found("?endTime=20200101T000000Z")["data"] == []
+    assert len(found("?startTime=20200101T000000Z")["data"]) == 2
+    assert found("?startTime=20990101T000000Z")["data"] == []
+    assert found(f"?TASKID={first['taskId']}&deviceId={other.id}")["data"] == []
+    expect_refusal(application.get(f"{CANCEL_TASKS}?deviceId=nobody"), errors.COMMAND_DEVICE_UNKNOWN)
     page = found("?pageSize=1&pageNo=1")
     assert page["pagination"]["totalSize"] == 2 and len(page["data"]) == 1
 
@@ -571,6 +607,10 @@ def test_the_administrator_sees_and_cancels_commands(platform, application, mete
     canceled = platform.ctl("command", "cancel", made[0]["commandId"])
     assert canceled.returncode == 0 and "canceled" in canceled.stdout, canceled
     assert application.command_now(made[0])["status"] == "CANCELED"
+    as_json = json.loads(platform.ctl("command", "show", made[0]["commandId"], "--json").stdout)
+    assert (as_json["id"], as_json["status"], as_json["paras"]) == (made[0]["commandId"], "CANCELED", {"position": 1})
+    lines = platform.ctl("command", "list", "--app", application.id, "--json").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [c["commandId"] for c in (other, *made[::-1])]
     again = platform.ctl("command", "cancel", made[0]["commandId"])
     assert again.returncode == 1 and "not pending" in again.stderr, again
 

@@ -48,7 +48,7 @@ static bool read_asked(const struct call *call, struct asked *asked)
         return false;
     if (asked->to_ms % 1000 == 0)
         asked->to_ms += 999;
-    return parameter(call, "deviceId").len <= 64 * 4;
+    return str_characters(parameter(call, "deviceId")) <= 64;
 }
 
 /* ---- commands ---- */
