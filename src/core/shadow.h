@@ -11,7 +11,7 @@
  *     written                 not sent
  *     online, report, timer   equal: not sent; else when not sent, or sent longer ago than the window:
  *                             delivered and taken as sent
- *     SHADOW_OK               notified: DELIVERED
+ *     SHADOW_OK               notified: DELIVERED; no timer sends it again, but online or a report may
  *     SHADOW_REFUSED          notified: FAILED; not sent, so the next report delivers it again
  *     SHADOW_UNSENT           not sent
  *     SHADOW_SILENT           nothing: the window runs on

@@ -9,7 +9,9 @@ local record = redis.call('HMGET', KEYS[1], 'app', 'gateway')
 if not record[1] then return 0 end
 for i = 6, ARGV[4] == '1' and #ARGV or 0 do
   local id, value = string.match(redis.call('HGET', KEYS[2], ARGV[i]) or '', '^%d+ (%S+) (.*)$')
-  if id == ARGV[3] then redis.call('HSET', KEYS[2], ARGV[i], '0 - ' .. value) end
+  if id == ARGV[3] then
+    redis.call('HSET', KEYS[2], ARGV[i], '0 ' .. (ARGV[5] == '' and '-' or id) .. ' ' .. value)
+  end
 end
 if ARGV[5] == '' then return 1 end
 local answered = 'a/' .. string.match(ARGV[6], '^d/([^/]*)/')

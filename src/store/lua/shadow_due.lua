@@ -39,7 +39,7 @@ local function same(a, b)
   return is_json_a and is_json_b and equal(value_a, value_b)
 end
 
-local names, desired, reported = {}, {}, {}
+local names, desired, reported, answered = {}, {}, {}, {}
 local all = redis.call('HGETALL', KEYS[3])
 for i = 1, #all, 2 do
   local name = string.match(all[i], '^d(/.*)$')
@@ -47,6 +47,8 @@ for i = 1, #all, 2 do
     local sent, id, value = string.match(all[i + 1], '^(%d+) (%S+) (.*)$')
     names[#names + 1] = name
     desired[name] = { sent = tonumber(sent), id = id, value = value }
+  elseif string.sub(all[i], 1, 2) == 'a/' then
+    answered[string.sub(all[i], 3)] = all[i + 1]
   end
 end
 table.sort(names) -- so a service's properties follow each other
@@ -54,17 +56,19 @@ for i, name in ipairs(names) do reported[i] = 'r' .. name end
 if #names > 0 then reported = redis.call('HMGET', KEYS[2], unpack(reported)) end
 
 local now, window = tonumber(ARGV[2]), tonumber(ARGV[3])
-local answer, last, is_pending, look_at = {}, nil, false, now + window
+local answer, last, is_pending, look_at = {}, nil, false, math.huge
 for i, name in ipairs(names) do
   local value = desired[name]
   if same(value.value, reported[i]) then
     if value.sent > 0 then redis.call('HSET', KEYS[3], 'd' .. name, '0 - ' .. value.value) end
   else
+    local service, property = string.match(name, '^/([^/]*)/(.*)$')
+    local is_answered = value.id == answered[service] -- then only the device can give an occasion
     is_pending = true
     if value.sent > 0 and now - value.sent < window then
-      look_at = math.min(look_at, value.sent + window)
-    else
-      local service, property = string.match(name, '^/([^/]*)/(.*)$')
+      if not is_answered then look_at = math.min(look_at, value.sent + window) end
+    elseif not is_answered or ARGV[4] ~= '' then
+      look_at = math.min(look_at, now + window)
       if #answer == 0 then answer = { record[1], record[2] } end
       if service ~= last then
         answer[#answer + 1] = { ARGV[4] .. '-' .. (#answer - 1), service }
@@ -92,7 +96,7 @@ if ARGV[4] ~= '' and #answer > 0 and redis.call('EXISTS', KEYS[6]) == 1 then
 end
 local pending = is_pending and '1' or '0'
 if record[5] ~= pending then redis.call('HSET', KEYS[1], 'desired', pending) end
-if is_pending and record[3] == 'ONLINE' then
+if look_at < math.huge and record[3] == 'ONLINE' then
   redis.call('ZADD', KEYS[4], string.format('%.0f', look_at), timer)
 else
   redis.call('ZREM', KEYS[4], timer) -- it asks itself when it comes online

@@ -575,6 +575,37 @@ static void a_silent_device_gets_it_again_after_the_window(void **state)
     assert_int_equal(timer_ms(), START_MS + WINDOW_MS + 1000);
 }
 
+/* Only the device gives an occasion then, or this would go on for ever. */
+static void no_timer_repeats_what_was_answered(void **state)
+{
+    static const enum shadow_answer kinds[] = {SHADOW_OK, SHADOW_REFUSED};
+
+    (void)state;
+    here.is_connected = true;
+    for (size_t i = 0; i < 2; i++) {
+        set(i ? "{\"Valve\":{\"position\":76}}" : "{\"Valve\":{\"position\":75}}");
+        answer(take(&here), kinds[i]);
+        clock_advance(WINDOW_MS);
+        fire_timer(&here);
+        assert_delivered("");
+        assert_int_equal(timer_ms(), -1);
+        report("Flow", "{\"rate\":1}");
+        assert_delivered(i ? "Valve {\"position\":76}" : "Valve {\"position\":75}");
+        assert_int_equal(timer_ms(), clock_now_ms() + WINDOW_MS);
+    }
+}
+
+static void what_could_not_be_sent_is_offered_by_a_timer(void **state)
+{
+    (void)state;
+    here.is_connected = true;
+    set("{\"Valve\":{\"position\":75}}");
+    answer(take(&here), SHADOW_UNSENT);
+    clock_advance(WINDOW_MS);
+    fire_timer(&here);
+    assert_delivered("Valve {\"position\":75}");
+}
+
 static void a_timer_at_another_instance_announces(void **state)
 {
     (void)state;
@@ -838,6 +869,8 @@ int main(void)
         CLEAN(an_answer_of_a_deleted_device_is_not_notified),
         CLEAN(two_instances_deliver_once_in_the_window),
         CLEAN(a_silent_device_gets_it_again_after_the_window),
+        CLEAN(no_timer_repeats_what_was_answered),
+        CLEAN(what_could_not_be_sent_is_offered_by_a_timer),
         CLEAN(a_timer_at_another_instance_announces),
         CLEAN(a_timer_ends_when_the_value_is_reported_or_the_device_is_gone),
         CLEAN(a_report_is_one_command_when_nothing_is_pending),
