@@ -12,7 +12,8 @@ import pytest
 
 from helpers.platform import BUILD, ROOT, clean_environment
 
-STEPS = ["drainHttp", "drainHttps", "pushMax", "pushMqtt", "endpointsAlone", "endpointsHanging"]
+STEPS = ["drainHttp", "drainHttps", "pushMax", "pushMqtt", "endpointsAlone",
+         "endpointsBeside", "endpointsAnswering", "endpointsHanging"]
 TIMES = ["p50Us", "p95Us", "p99Us", "maxUs"]
 
 
@@ -61,7 +62,9 @@ def test_a_tiny_run_writes_all_figures_and_leaves_nothing(workdir):
     assert run.stdout == text
     for row in ("drain over HTTP", "drain over HTTPS", "push, as many as go", "as many as go",
                 "push over MQTT, as many as go", "reports over MQTT, to their PUBACK", "reportMqtt",
-                "answering endpoints alone", "the same beside 4 times as many that hang", *STEPS):
+                "answering endpoints alone",
+                "the same beside 4 times as many that hang, with a fifth of the reports",
+                "5 times as many endpoints, all answering", "as many, of which only the first answer", *STEPS):
         assert re.search(rf"^\| {row} \| ", text, re.M), row
     columns = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert set(columns) == {4, 5, 9}
