@@ -156,7 +156,7 @@ const struct setting settings_table[] = {
      "Memory of the messages of all MQTT connections that come in or wait for Redis", NULL},
     {"device", "mqtt_output_bytes", SETTING_SIZE, AT(mqtt.output_bytes), "256k", 1 * KIB, 1024 * MIB, NULL, true,
      "Bytes that may wait for one device to take them; then it is closed", NULL},
-    {"device", "mqtt_window", SETTING_INT, AT(device_mqtt.window), "16", 1, 65535, NULL, true,
+    {"device", "mqtt_window", SETTING_INT, AT(device_mqtt.window), "16", 1, 30000, NULL, true,
      "Messages sent to one device with QoS 1 that may wait for its PUBACK", NULL},
     {"device", "answer_timeout", SETTING_TIME, AT(device_mqtt.answer_timeout_ms), "20s", 10, HOUR, NULL, true,
      "How long the answer of a device to a request over MQTT is waited for", NULL},

@@ -165,6 +165,7 @@ static struct mqtt_sent *find_sent(const struct mqtt_device *device, uint16_t id
     return sent;
 }
 
+/* There is one: what is promised beside a full window is no more than that. */
 static uint16_t next_packet_id(struct mqtt_device *device)
 {
     do {

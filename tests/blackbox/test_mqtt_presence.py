@@ -6,7 +6,7 @@ devices whose instance dies.
 import pytest
 
 from helpers.cluster import at
-from helpers.mqtt import ACCEPTED, MqttDevice, connected
+from helpers.mqtt import ACCEPTED, UNAVAILABLE, MqttDevice, connected
 from helpers.waiting import wait_until
 
 
@@ -119,6 +119,23 @@ def test_an_end_that_redis_did_not_hear_of_is_told_later(start_redis, start_plat
     redis.start()
     platform.wait_until_ready()
     wait_for_status(device, "OFFLINE")
+
+
+def test_an_end_that_redis_has_no_memory_for_is_told_later(start_redis, start_platform):
+    redis = start_redis()
+    platform = start_platform(redis=redis)
+    application = platform.application()
+    device, other = application.register_device(), application.register_device()
+    client = connected(device)
+    memory = redis.client()
+    memory("CONFIG", "SET", "maxmemory", "1")
+    client.close()
+    wait_until(lambda: platform.metric("mqtt_connections") == 0, "the end")
+    assert MqttDevice(other).login() == UNAVAILABLE
+    memory("CONFIG", "SET", "maxmemory", "0")
+    memory.close()
+    wait_for_status(device, "OFFLINE")
+    connected(other).report({"n": 1})
 
 
 def test_a_stop_takes_all_devices_offline(start_redis, start_platform):
