@@ -174,6 +174,13 @@ def test_v1_reports_name_services_in_their_own_way(application, receiver, kind):
     assert told["Meter"]["data"] == {"flow": "5"}
 
 
+def test_each_part_of_a_v1_report_is_complete(device, client):
+    for more, n in ((1, 1), (0, 2)):
+        client.publish(f"/huawei/v1/devices/{device.id}/data/json", {
+            "msgType": "deviceReq", "hasMore": more, "data": [{"serviceId": f"S{n}", "serviceData": {"n": n}}]})
+        assert values(device)[f"S{n}"] == {"n": n}
+
+
 def test_one_connection_may_speak_both_dialects(device, client):
     client.publish(f"/huawei/v1/devices/{device.id}/data/json",
                    {"msgType": "deviceReq", "data": [{"serviceId": "A", "serviceData": {"n": 1}}]})

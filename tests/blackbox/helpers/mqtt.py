@@ -60,6 +60,7 @@ class Packet:
 
 class Message:
     def __init__(self, read):
+        assert not read.flags & 9, "nothing is retained, and nothing repeated on one connection"
         (length,) = struct.unpack_from("!H", read.body)
         self.topic = read.body[2:2 + length].decode()
         self.qos = read.flags >> 1 & 3
