@@ -290,6 +290,8 @@ bool handover_is_over(struct partition *partition, int64_t now_ms);
 void handover_count(const struct partition *partition, bool is_lost);
 /* Redis has confirmed something that was written for it. */
 void handover_written(struct partition *partition);
+/* It was on the wire while it was parked, and has been answered: out of the park. */
+void handover_take_back(struct delivery *delivery);
 void handover_say(struct push *push); /* a line about what was counted, and the metric */
 
 /* stream.c: entries in memory */
@@ -425,8 +427,6 @@ void parker_resume(struct parker *parker); /* sends what is due */
 bool park_wants(const struct target *target, const struct partition *partition);
 void park_add(struct target *target, struct push_event *event,
               const struct delivery_facts *which);
-/* It was on the wire while it was parked, and has been answered: out of the park. */
-void park_take_back(struct delivery *delivery);
 /* A new owner hears of what is parked: the fields and values of the table. */
 void park_take_over(struct partition *partition, const struct redisReply *table);
 /* After an acknowledgement: what is left in Redis. */

@@ -21,7 +21,7 @@
 void delivery_end(struct delivery *delivery)
 {
     if (delivery->is_parked_too && !delivery->event->is_forgotten)
-        park_take_back(delivery);
+        handover_take_back(delivery);
     if (--delivery->body->references == 0)
         free(delivery->body);
     TAILQ_REMOVE(&delivery->event->deliveries, delivery, in_event);

@@ -17,7 +17,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/metric.h"
+#include "store/keys.h"
+#include "store/scripts_gen.h"
+#include <stdlib.h>
 
 /* ---- what others have had ---- */
 
@@ -102,6 +106,79 @@ static void park_in_flight(struct partition *partition)
             partition->push->left.parked++;
         }
     }
+}
+
+/* ---- what was parked, and is answered all the same ---- */
+
+struct take_back {
+    struct park *park;
+    char fence[FENCE_SIZE];
+};
+
+static void taken_back(enum redis_status status, const redisReply *reply, void *arg)
+{
+    struct take_back *take_back = arg;
+    struct park *park = take_back->park;
+    struct partition *partition = park->stream.partition;
+
+    park->batches--;
+    if (status == REDIS_DONE && reply->type == REDIS_REPLY_ARRAY &&
+        strcmp(take_back->fence, partition->fence) == 0)
+        park_set_size(park, redis_reply_i64(redis_reply_at(reply, 0)),
+                      redis_reply_i64(redis_reply_at(reply, 1)));
+    owner_partition_moved(partition);
+    free(take_back);
+}
+
+/* Behind the write of it. Should Redis not do it, the delivery comes once more. */
+static void send_take_back(struct park *park, const char *name)
+{
+    const struct partition *partition = park->stream.partition;
+    struct take_back *take_back = xcalloc(1, sizeof(*take_back));
+    struct str digest = str_of(park->target->digest);
+    struct key lease, entries, table;
+
+    take_back->park = park;
+    memcpy(take_back->fence, partition->fence, sizeof(take_back->fence));
+    park->batches++;
+    redis_script(park->target->push->core->redis, &script_unpark, 3,
+                 (struct str[]){key_lease(&lease, partition->number),
+                                key_parked(&entries, partition->number, digest),
+                                key_parked_table(&table, partition->number)},
+                 3, (struct str[]){str_of(partition->fence), digest, str_of(name)}, taken_back,
+                 take_back);
+}
+
+static bool cancel_write(struct park *park, const char *name)
+{
+    struct parking *parking;
+
+    TAILQ_FOREACH (parking, &park->writes, link) {
+        if (strcmp(parking->name, name) != 0)
+            continue;
+        TAILQ_REMOVE(&park->writes, parking, link);
+        park->write_count--;
+        park->writes_sent++; /* there is nothing of it to be read */
+        event_less(parking->event);
+        free(parking);
+        return true;
+    }
+    return false;
+}
+
+void handover_take_back(struct delivery *delivery)
+{
+    const struct push_event *event = delivery->event;
+    const struct target *target = delivery->lane->target;
+    struct park *park =
+        target->parks ? target->parks[event->stream->partition->number] : NULL;
+    char name[PARK_NAME_SIZE];
+
+    if (!park || !park_write_name(name, event->origin_id, delivery->part,
+                                  delivery->lane->subscription_id))
+        return; /* its subscription leads elsewhere now */
+    if (!cancel_write(park, name))
+        send_take_back(park, name);
 }
 
 /* ---- what is to be written ---- */
