@@ -194,6 +194,42 @@ def test_a_command_that_was_taken_though_nobody_heard_of_it_is_sent(frail):
     expect_nothing(client)
 
 
+def test_what_a_device_shows_to_speak_while_redis_is_away_is_remembered(frail):
+    application = frail.application()
+    meter = meter_of(application)
+    write(meter, Valve={"position": 75})
+    made = application.command(meter)
+    client = MqttDevice(meter)
+    assert client.login(kind=2) == ACCEPTED  # v1 has no way for desired values, and no subscription yet
+    expect_nothing(client)
+    frail.redis.stop()
+    frail.wait_for_log("state=down")
+    client.subscribe(client.topic("#"))
+    expect_nothing(client)
+    bring_redis_back(application)
+    topics = [client.wait_for_message().topic for _ in range(2)]
+    assert any(topic.endswith(made["commandId"]) for topic in topics)
+    assert any("properties/set" in topic for topic in topics)
+
+
+def test_what_waits_for_children_is_asked_for_when_redis_is_back(frail):
+    application = frail.application()
+    gateway, (first, second) = family_of(application, 2)
+    write(first, Valve={"position": 75})
+    made = application.command(second)
+    client = MqttDevice(gateway)
+    assert client.login(kind=2) == ACCEPTED
+    expect_nothing(client)
+    frail.redis.stop()
+    frail.wait_for_log("state=down")
+    client.subscribe(client.topic("#"))
+    expect_nothing(client)
+    bring_redis_back(application)
+    topics = [client.wait_for_message().topic for _ in range(2)]
+    assert any(topic.endswith(made["commandId"]) for topic in topics)
+    assert any("properties/set" in topic for topic in topics)
+
+
 def test_the_answer_to_desired_values_while_redis_is_away_is_told_once(frail, receiver):
     application = frail.application()
     models.upload(application)
