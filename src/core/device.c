@@ -7,6 +7,7 @@
 #include "core/device_index.h"
 #include "core/partition.h"
 #include "core/session.h"
+#include "core/shadow.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 #include <stdlib.h>
@@ -144,7 +145,7 @@ static void add_shadow_field(struct read *read, struct str field, struct str val
     }
 }
 
-static void shadow_read(enum redis_status status, const redisReply *reply, void *arg)
+static void reported_read(enum redis_status status, const redisReply *reply, void *arg)
 {
     struct read *read = arg;
 
@@ -185,7 +186,7 @@ void device_read(struct core *core, struct arena *arena, struct str app_id, stru
     if (with_services)
         redis_command(core->redis, 2,
                       (struct str[]){STR("HGETALL"), key_shadow(&key, partition, id)},
-                      shadow_read, read);
+                      reported_read, read);
 }
 
 /* ---- modifying ---- */
@@ -232,14 +233,21 @@ static void modification_indexed(enum error error, void *arg)
     modification->cb(ERR_OK, modification->arg);
 }
 
+/* It may be sent again. */
+static void offer_what_waits(const struct modification *modification)
+{
+    command_due(modification->core, modification->device_id, STR(""), NULL, NULL);
+    shadow_timer_due(modification->core, modification->device_id, NULL, NULL);
+}
+
 static void record_modified(enum error error, void *arg)
 {
     struct modification *modification = arg;
 
     if (!error && str_eq(modification->mute, STR("TRUE")))
         session_end(modification->core, modification->device_id);
-    else if (!error && modification->mute.p) /* what waits may be sent again */
-        command_due(modification->core, modification->device_id, STR(""), NULL, NULL);
+    else if (!error && modification->mute.p)
+        offer_what_waits(modification);
     if (error)
         modification->cb(error, modification->arg);
     else

@@ -109,7 +109,7 @@ static void due_read(enum redis_status status, const redisReply *reply, void *ar
         if (!offer->is_look)
             log_warn("shadow", "device=%.*s state=postponed reason=%s",
                      STR_ARG(offer->device_id), "Redis did not answer");
-        if (!offer->cb && transport && transport->announce)
+        if (!offer->cb && !offer->is_look && transport && transport->announce)
             transport->announce(offer->device_id, offer->gateway_id, transport->arg);
     } else if (reply->elements > 2 && transport) {
         if (!offer->is_look)

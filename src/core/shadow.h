@@ -108,7 +108,7 @@ void shadow_offer_then(struct core *core, struct str device_id, device_done_cb c
 void shadow_answer_take(struct core *core, struct shadow_delivery *delivery,
                         enum shadow_answer answer, device_done_cb cb, void *arg);
 
-/* A durable timer (push/timers.c). */
+/* A durable timer (push/timers.c), or a device that is not frozen any more; cb may be NULL. */
 void shadow_timer_due(struct core *core, struct str device_id, device_done_cb cb, void *arg);
 
 #endif

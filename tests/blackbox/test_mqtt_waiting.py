@@ -301,15 +301,19 @@ def test_a_child_that_comes_online_gets_what_waits(cluster):
     assert any("properties/set" in topic for topic in topics)
 
 
-def test_a_frozen_child_gets_its_commands_when_it_is_not_frozen_any_more(application):
-    gateway, (child,) = family_of(application, 1)
-    made = application.command(child)
-    child.modify(mute="TRUE")
+def test_frozen_children_get_what_waits_when_they_are_not_frozen_any_more(application):
+    gateway, (first, second) = family_of(application, 2)
+    made = application.command(first)
+    write(second, Valve={"position": 75})
+    for child in (first, second):
+        child.modify(mute="TRUE")
     client = v5(gateway)
     expect_nothing(client)
     assert application.command_now(made)["status"] == "PENDING"
-    child.modify(mute="FALSE")
+    first.modify(mute="FALSE")
     assert next_command(client)[0] == made["commandId"]
+    second.modify(mute="FALSE")
+    assert wait_for_set(client)[1]["object_device_id"] == second.id
 
 
 def test_a_v1_device_that_subscribes_in_v5s_way_gets_desired_values_at_once(application):
