@@ -280,10 +280,20 @@ local function deliver(c, answer_ms)
   save(c)
 end
 
+-- A Redis that was restarted, or replaced, may not know any more that it was taken: it must not go out again.
+local function note_sent(c)
+  if c.status == 'PENDING' then
+    c.status, c.issued = 'SENT', ARGV[3]
+    tell(c)
+  end
+  if not was_sent(c) then c.times = '1' end
+end
+
 function steps.delivered()
   local c = load(ARGV[4])
   if not c then return { 'NONE' } end
-  if c.status ~= 'SENT' or not was_sent(c) then return { 'LATE' } end
+  if c.status ~= 'SENT' and c.status ~= 'PENDING' then return { 'LATE' } end
+  note_sent(c)
   deliver(c, tonumber(ARGV[5]))
   rearm()
   return { 'OK' }
@@ -293,7 +303,8 @@ function steps.answered()
   local id = ARGV[4] ~= '' and ARGV[4] or redis.call('HGET', KEYS[2], '@m' .. ARGV[5])
   local c = id and load(id)
   if not c or ARGV[9] ~= device and ARGV[9] ~= d[2] then return { 'NONE' } end
-  if (c.status ~= 'SENT' and c.status ~= 'DELIVERED') or not was_sent(c) then return { 'LATE' } end
+  if c.status ~= 'SENT' and c.status ~= 'DELIVERED' and c.status ~= 'PENDING' then return { 'LATE' } end
+  note_sent(c) -- who knows its id, or its number, was sent it
   if c.status == 'SENT' then
     c.status, c.delivered = 'DELIVERED', ARGV[3]
     tell(c)

@@ -823,6 +823,40 @@ static void commands_are_sent_again_only_when_that_is_wished(void **state)
     assert_events("TIMEOUT");
 }
 
+/* As a Redis has it that lost the last second before it was restarted. */
+static void forget_that_it_was_taken(struct str id, const char *line)
+{
+    freeReplyObject(redisCommand(admin, "HSET {p0}:cmd:d1 %s/s %s",
+                                 arena_dup0(arena, id), line));
+    freeReplyObject(redisCommand(admin, "ZADD {p0}:cmdq:d1 2700000000000000 %s",
+                                 arena_dup0(arena, id)));
+    ask("HDEL {p0}:cmd:d1 @flight @taken");
+    ask("DEL {p0}:q");
+}
+
+static void what_redis_forgot_to_have_sent_is_not_sent_again(void **state)
+{
+    struct str id;
+    const char *line;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        id = ordered(600, "PENDING");
+        line = arena_printf(arena, "%s", ask(arena_printf(arena, "HGET {p0}:cmd:d1 %.*s/s",
+                                                          STR_ARG(id))));
+        connected("i:1");
+        assert_taken(id);
+        forget_that_it_was_taken(id, line);
+        assert_status(id, "PENDING");
+        assert_int_equal(i ? answered(id, 0, NULL) : delivered(id), ERR_OK);
+        assert_status(id, i ? "SUCCESSFUL" : "DELIVERED");
+        assert_int_equal(got.command.times_sent, 1);
+        assert_events(i ? "SENT DELIVERED SUCCESSFUL" : "SENT DELIVERED");
+        assert_none_is_taken("i:1");
+        ask("HDEL {p0}:d:d1 session");
+    }
+}
+
 static void requeued_commands_are_sent_until_they_are_acknowledged(void **state)
 {
     struct str id, at_once;
@@ -1362,6 +1396,7 @@ int main(void)
         TEST(a_command_that_could_not_be_written_has_failed),
         TEST(a_large_answer_is_left_out),
         TEST(commands_are_sent_again_only_when_that_is_wished),
+        TEST(what_redis_forgot_to_have_sent_is_not_sent_again),
         TEST(requeued_commands_are_sent_until_they_are_acknowledged),
         TEST(requeued_commands_end_with_their_cache_time),
         TEST(a_late_acknowledgement_of_a_requeued_command_counts),
