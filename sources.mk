@@ -121,106 +121,118 @@ store_sources = \
     src/store/scripts.h
 
 core_sources = \
-    src/core/app.c \
-    src/core/app.h \
-    src/core/app_list.c \
-    src/core/certificate.c \
-    src/core/certificate.h \
-    src/core/children.c \
-    src/core/children.h \
-    src/core/command.c \
-    src/core/command.h \
-    src/core/command_cancel.c \
-    src/core/command_check.c \
-    src/core/command_check.h \
-    src/core/command_create.c \
-    src/core/command_private.h \
-    src/core/command_query.c \
-    src/core/command_task.c \
-    src/core/command_task.h \
     src/core/core.c \
     src/core/core.h \
     src/core/deadletter.c \
     src/core/deadletter.h \
     src/core/deployment.c \
     src/core/deployment.h \
-    src/core/device.c \
-    src/core/device.h \
-    src/core/device_delete.c \
-    src/core/device_facts.c \
-    src/core/device_facts.h \
-    src/core/device_find.c \
-    src/core/device_index.c \
-    src/core/device_index.h \
-    src/core/device_layout.c \
-    src/core/device_layout.h \
-    src/core/device_list.c \
-    src/core/device_login.c \
-    src/core/device_members.c \
-    src/core/device_members.h \
-    src/core/device_register.c \
-    src/core/device_sync.c \
-    src/core/device_update.h \
-    src/core/device_verify.c \
-    src/core/device_verify.h \
-    src/core/device_write.c \
     src/core/error.c \
     src/core/error.h \
     src/core/errors.def \
     src/core/event.c \
     src/core/event.h \
     src/core/events.def \
-    src/core/group.c \
-    src/core/group.h \
-    src/core/history.c \
-    src/core/history.h \
     src/core/mailbox.c \
     src/core/mailbox.h \
-    src/core/model.c \
-    src/core/model.h \
-    src/core/model_capabilities.c \
-    src/core/model_catalogue.c \
-    src/core/model_change.c \
-    src/core/model_events.c \
-    src/core/model_events.h \
-    src/core/model_package.c \
-    src/core/model_package.h \
-    src/core/model_parse.c \
-    src/core/model_private.h \
-    src/core/model_store.c \
-    src/core/model_store.h \
-    src/core/node.c \
-    src/core/node.h \
-    src/core/node_holders.c \
     src/core/partition.c \
-    src/core/partition.h \
-    src/core/product.c \
-    src/core/product.h \
-    src/core/report.c \
-    src/core/report.h \
-    src/core/report_body.c \
-    src/core/report_body.h \
-    src/core/service_info.c \
-    src/core/service_info.h \
-    src/core/service_types.c \
-    src/core/service_types.h \
-    src/core/session.c \
-    src/core/session.h \
-    src/core/session_closing.c \
-    src/core/session_private.h \
-    src/core/session_sweep.c \
-    src/core/shadow.c \
-    src/core/shadow.h \
-    src/core/shadow_read.c \
-    src/core/shadow_set.c \
-    src/core/signing.c \
-    src/core/signing.h \
-    src/core/subscription.c \
-    src/core/subscription.h \
-    src/core/token.c \
-    src/core/token.h \
-    src/core/watch.c \
-    src/core/watch.h
+    src/core/partition.h
+
+core_app_sources = \
+    src/core/app/app.c \
+    src/core/app/app.h \
+    src/core/app/certificate.c \
+    src/core/app/certificate.h \
+    src/core/app/list.c \
+    src/core/app/signing.c \
+    src/core/app/signing.h \
+    src/core/app/subscription.c \
+    src/core/app/subscription.h \
+    src/core/app/token.c \
+    src/core/app/token.h
+
+core_command_sources = \
+    src/core/command/cancel.c \
+    src/core/command/check.c \
+    src/core/command/check.h \
+    src/core/command/command.c \
+    src/core/command/command.h \
+    src/core/command/create.c \
+    src/core/command/private.h \
+    src/core/command/query.c \
+    src/core/command/task.c \
+    src/core/command/task.h
+
+core_data_sources = \
+    src/core/data/history.c \
+    src/core/data/history.h \
+    src/core/data/report.c \
+    src/core/data/report.h \
+    src/core/data/report_body.c \
+    src/core/data/report_body.h \
+    src/core/data/shadow.c \
+    src/core/data/shadow.h \
+    src/core/data/shadow_read.c \
+    src/core/data/shadow_set.c
+
+core_device_sources = \
+    src/core/device/children.c \
+    src/core/device/children.h \
+    src/core/device/delete.c \
+    src/core/device/device.c \
+    src/core/device/device.h \
+    src/core/device/facts.c \
+    src/core/device/facts.h \
+    src/core/device/find.c \
+    src/core/device/group.c \
+    src/core/device/group.h \
+    src/core/device/index.c \
+    src/core/device/index.h \
+    src/core/device/layout.c \
+    src/core/device/layout.h \
+    src/core/device/list.c \
+    src/core/device/login.c \
+    src/core/device/members.c \
+    src/core/device/members.h \
+    src/core/device/node.c \
+    src/core/device/node.h \
+    src/core/device/node_holders.c \
+    src/core/device/register.c \
+    src/core/device/service_info.c \
+    src/core/device/service_info.h \
+    src/core/device/service_types.c \
+    src/core/device/service_types.h \
+    src/core/device/sync.c \
+    src/core/device/update.h \
+    src/core/device/verify.c \
+    src/core/device/verify.h \
+    src/core/device/watch.c \
+    src/core/device/watch.h \
+    src/core/device/write.c
+
+core_model_sources = \
+    src/core/model/capabilities.c \
+    src/core/model/catalogue.c \
+    src/core/model/change.c \
+    src/core/model/events.c \
+    src/core/model/events.h \
+    src/core/model/model.c \
+    src/core/model/model.h \
+    src/core/model/package.c \
+    src/core/model/package.h \
+    src/core/model/parse.c \
+    src/core/model/private.h \
+    src/core/model/product.c \
+    src/core/model/product.h \
+    src/core/model/store.c \
+    src/core/model/store.h
+
+core_session_sources = \
+    src/core/session/closing.c \
+    src/core/session/private.h \
+    src/core/session/session.c \
+    src/core/session/session.h \
+    src/core/session/sweep.c
 
 push_sources = \
     src/push/acknowledger.c \
@@ -371,7 +383,7 @@ daemon_sources = \
     src/settings.c \
     src/settings.h
 
-library_sources = $(base_sources) $(net_sources) $(store_sources) $(core_sources) $(push_sources) $(api_sources) $(api_v1_sources) $(device_sources) $(admin_sources) $(daemon_sources)
+library_sources = $(base_sources) $(net_sources) $(store_sources) $(core_sources) $(core_app_sources) $(core_command_sources) $(core_data_sources) $(core_device_sources) $(core_model_sources) $(core_session_sources) $(push_sources) $(api_sources) $(api_v1_sources) $(device_sources) $(admin_sources) $(daemon_sources)
 
 ctl_sources = \
     src/iotpushctl.c \
@@ -557,13 +569,13 @@ unit_tests = \
     tests/unit/bench/ledger_test \
     tests/unit/bench/seen_test \
     tests/unit/bench/target_test \
-    tests/unit/core/command_test \
-    tests/unit/core/device_layout_test \
+    tests/unit/core/app/signing_test \
+    tests/unit/core/command/command_test \
+    tests/unit/core/data/shadow_test \
+    tests/unit/core/device/layout_test \
     tests/unit/core/error_test \
     tests/unit/core/event_test \
-    tests/unit/core/model_test \
-    tests/unit/core/shadow_test \
-    tests/unit/core/signing_test \
+    tests/unit/core/model/model_test \
     tests/unit/device/mqtt_login_test \
     tests/unit/device/mqtt_topics_test \
     tests/unit/net/hosts_test \

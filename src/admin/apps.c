@@ -1,8 +1,8 @@
 #include "admin/apps.h"
 
 #include "admin/answer.h"
-#include "core/app.h"
-#include "core/device_index.h"
+#include "core/app/app.h"
+#include "core/device/index.h"
 
 #define LIST_MAX    10000
 #define DELETE_STEP 50

@@ -1,8 +1,8 @@
 #include "admin/commands.h"
 
 #include "admin/answer.h"
-#include "core/app.h"
-#include "core/command.h"
+#include "core/app/app.h"
+#include "core/command/command.h"
 
 #define PAGE 500
 

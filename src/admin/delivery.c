@@ -1,8 +1,8 @@
 #include "admin/delivery.h"
 
 #include "admin/answer.h"
+#include "core/app/subscription.h"
 #include "core/deployment.h"
-#include "core/subscription.h"
 #include "push/push.h"
 
 static struct push *push_of(const struct call *call)

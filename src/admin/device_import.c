@@ -12,9 +12,9 @@
 #include "admin/answer.h"
 #include "base/crypto.h"
 #include "base/fields.h"
-#include "core/app.h"
-#include "core/device_members.h"
-#include "core/product.h"
+#include "core/app/app.h"
+#include "core/device/members.h"
+#include "core/model/product.h"
 
 #define DEVICES_MAX 500 /* per request */
 #define IN_FLIGHT   250

@@ -2,8 +2,8 @@
 
 #include "admin/answer.h"
 #include "base/clock.h"
-#include "core/app.h"
-#include "core/device_index.h"
+#include "core/app/app.h"
+#include "core/device/index.h"
 
 #define PAGE_SIZE_DEFAULT 50
 #define PAGE_SIZE_MAX     1000

@@ -1,8 +1,8 @@
 #include "admin/groups.h"
 
 #include "admin/answer.h"
-#include "core/app.h"
-#include "core/group.h"
+#include "core/app/app.h"
+#include "core/device/group.h"
 
 #define LIST_PAGE    500
 #define MEMBERS_PAGE GROUP_IDS_MAX

@@ -6,10 +6,10 @@
 
 #include "admin/answer.h"
 #include "base/log.h"
-#include "core/app.h"
-#include "core/device_index.h"
-#include "core/model_package.h"
-#include "core/model_store.h"
+#include "core/app/app.h"
+#include "core/device/index.h"
+#include "core/model/package.h"
+#include "core/model/store.h"
 #include <stdlib.h>
 
 #define FILE_NAME_MAX 1024

@@ -1,7 +1,7 @@
 #include "admin/sessions.h"
 
 #include "admin/answer.h"
-#include "core/session.h"
+#include "core/session/session.h"
 
 #define PAGE_SIZE_DEFAULT 50
 #define PAGE_SIZE_MAX     1000

@@ -1,7 +1,7 @@
 #include "admin/shadow.h"
 
 #include "admin/answer.h"
-#include "core/shadow.h"
+#include "core/data/shadow.h"
 
 static void write_reported(struct json_writer *w, const struct device_service *reported)
 {

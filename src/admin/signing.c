@@ -2,7 +2,7 @@
 
 #include "admin/answer.h"
 #include "base/clock.h"
-#include "core/signing.h"
+#include "core/app/signing.h"
 
 static void answer_key(enum error error, const struct signing_key *key, void *arg)
 {

@@ -2,7 +2,7 @@
 
 #include "admin/answer.h"
 #include "base/clock.h"
-#include "core/watch.h"
+#include "core/device/watch.h"
 #include "push/push.h"
 
 #define WAIT_MAX_S 60

@@ -1,11 +1,11 @@
 #include "core/core.h"
 
 #include "base/mem.h"
-#include "core/app.h"
-#include "core/device_facts.h"
-#include "core/device_index.h"
-#include "core/model_store.h"
-#include "core/subscription.h"
+#include "core/app/app.h"
+#include "core/app/subscription.h"
+#include "core/device/facts.h"
+#include "core/device/index.h"
+#include "core/model/store.h"
 #include "store/keys.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -100,9 +100,9 @@ struct core {
     struct cache *subscriptions;    /* subscription.c: appId -> its subscriptions */
     struct device_index *device_index; /* writes under way */
     struct cache *device_apps;      /* report.c: device id -> application id */
-    struct cache *device_facts;     /* device_facts.c: device id -> application, model reference */
-    struct cache *catalogues;       /* model_store.c: appId -> which models it has */
-    struct cache *models;           /* model_store.c: appId/productId -> parsed model */
+    struct cache *device_facts;     /* device/facts.c: device id -> application, model reference */
+    struct cache *catalogues;       /* model/store.c: appId -> which models it has */
+    struct cache *models;           /* model/store.c: appId/productId -> parsed model */
     const struct shadow_transport *shadow_transport; /* shadow.c: NULL, or set by iotpushd.c */
     struct sessions *sessions;      /* session.c; NULL: none, as in tests */
     struct watches *watches;        /* watch.c; set by iotpushd.c */

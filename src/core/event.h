@@ -15,7 +15,7 @@
  *   device.deleted     {}
  *   property.reported  {"services":[{"id":text,"type":text,"data":{...},"time":ms}]}; type only when
  *                      the product model has another one than the id
- *   desired.sent       {"service":text,"properties":{...}}; only while somebody watches (core/watch.h)
+ *   desired.sent       {"service":text,"properties":{...}}; only while somebody watches (core/device/watch.h)
  *   desired.status     {"service":text,"properties":{...},"status":"DELIVERED"|"FAILED"}
  *   message.reported   {"content":text} or {"base64":text}
  *   model.added, model.updated, model.deleted

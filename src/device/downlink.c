@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "core/shadow.h"
+#include "core/data/shadow.h"
 
 #include <stdlib.h>
 

@@ -16,7 +16,7 @@
 
 #include "base/mem.h"
 #include "base/metric.h"
-#include "core/command.h"
+#include "core/command/command.h"
 
 #include <stdlib.h>
 

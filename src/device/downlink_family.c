@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "base/metric.h"
-#include "core/children.h"
+#include "core/device/children.h"
 
 #include <stdlib.h>
 

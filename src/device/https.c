@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/metric.h"
-#include "core/device_verify.h"
-#include "core/report.h"
+#include "core/data/report.h"
+#include "core/device/verify.h"
 #include "store/keys.h"
 
 #define CHILDREN_MAX     50

@@ -5,7 +5,7 @@
 #ifndef DEVICE_MQTT_H
 #define DEVICE_MQTT_H
 
-#include "core/session.h"
+#include "core/session/session.h"
 #include "net/mqtt_server.h"
 
 struct device_mqtt_settings {
@@ -30,7 +30,7 @@ void device_mqtt_free(struct device_mqtt *mqtt); /* NULL is allowed */
 
 const struct mqtt_service *device_mqtt_service(struct device_mqtt *mqtt);
 struct shadow_transport;
-/* Desired values go to devices by it (core/shadow.h). */
+/* Desired values go to devices by it (core/data/shadow.h). */
 const struct shadow_transport *device_mqtt_shadow_transport(struct device_mqtt *mqtt);
 extern const struct session_transport device_mqtt_transport;
 

@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/metric.h"
 #include "base/rate.h"
-#include "core/children.h"
-#include "core/product.h"
+#include "core/device/children.h"
+#include "core/model/product.h"
 #include "device/downlink.h"
 
 #define SYNC_AT_ONCE  50  /* devices of one answer */

@@ -12,7 +12,7 @@
 #ifndef DEVICE_MQTT_LOGIN_H
 #define DEVICE_MQTT_LOGIN_H
 
-#include "core/device_verify.h"
+#include "core/device/verify.h"
 #include "net/mqtt_codec.h"
 
 struct mqtt_claim {

@@ -7,8 +7,8 @@
 #define DEVICE_MQTT_PRIVATE_H
 
 #include "base/json.h"
-#include "core/report.h"
-#include "core/shadow.h"
+#include "core/data/report.h"
+#include "core/data/shadow.h"
 #include "device/mqtt.h"
 #include "device/mqtt_topics.h"
 #include "device/unsaid.h"

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/metric.h"
-#include "core/shadow.h"
+#include "core/data/shadow.h"
 
 struct shadow_question {
     struct upload *upload;

@@ -19,8 +19,8 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "core/app/subscription.h"
 #include "core/event.h"
-#include "core/subscription.h"
 #include "push/circuit.h"
 #include "push/latency.h"
 #include "push/push.h"
@@ -479,7 +479,7 @@ size_t endpoints_connection_count(const struct endpoints *endpoints);
 void sweep_sessions(struct push *push, const redisReply *instances);
 void sessions_late(struct push *push); /* others may have swept ours */
 
-/* watcher.c: events of devices that somebody watches (core/watch.h) are copied */
+/* watcher.c: events of devices that somebody watches (core/device/watch.h) are copied */
 void watcher_start(struct push *push);
 void watcher_free(struct push *push);
 /* A new owner hears of them: "<watch> <device>" each. */

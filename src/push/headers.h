@@ -3,7 +3,7 @@
 #define PUSH_HEADERS_H
 
 #include "base/decimal.h"
-#include "core/signing.h"
+#include "core/app/signing.h"
 #include "net/http_client.h"
 #include "push/delivery.h"
 

@@ -1,6 +1,6 @@
 /*
  * The owner of a partition brings the index of devices up to date with what is marked there
- * (core/device_index.h). That something is marked it learns from the events, which the same scripts
+ * (core/device/index.h). That something is marked it learns from the events, which the same scripts
  * write; a moment later it takes the marks, so that a device that changes often is written once.
  * Besides it counts the marks of its partitions once per timer_interval, and finds those whose event it
  * has not read (what is paused is not read), or that has none.
@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/metric.h"
-#include "core/device_index.h"
+#include "core/device/index.h"
 #include "store/keys.h"
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 #include "push/park.h"
 
 #include "base/mem.h"
-#include "core/command.h"
+#include "core/command/command.h"
 #include <stdio.h>
 #include <stdlib.h>
 

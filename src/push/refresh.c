@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "core/signing.h"
+#include "core/app/signing.h"
 #include "store/keys.h"
 #include "store/scripts_gen.h"
 #include <stdlib.h>

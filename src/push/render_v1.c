@@ -6,7 +6,7 @@
 #include "push/render_v1.h"
 
 #include "base/clock.h"
-#include "core/device.h"
+#include "core/device/device.h"
 
 static size_t one(const struct rendering *rendering)
 {

@@ -5,7 +5,7 @@
 #include "push/delivery.h"
 
 #include "base/mem.h"
-#include "core/session.h"
+#include "core/session/session.h"
 #include <stdlib.h>
 
 static void sweep_owned(struct push *push, const struct str *live, size_t count)

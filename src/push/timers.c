@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "core/command.h"
-#include "core/device.h"
-#include "core/shadow.h"
+#include "core/command/command.h"
+#include "core/data/shadow.h"
+#include "core/device/device.h"
 #include "store/keys.h"
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "core/certificate.h"
+#include "core/app/certificate.h"
 #include "net/tls.h"
 #include "net/tls_sessions.h"
 #include <arpa/inet.h>

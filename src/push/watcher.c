@@ -12,7 +12,7 @@
 #include "base/decimal.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "core/watch.h"
+#include "core/device/watch.h"
 #include "store/keys.h"
 #include <stdlib.h>
 

@@ -24,9 +24,9 @@ struct key {
 /* hash: device record. Life: the device's. */
 struct str key_device(struct key *key, uint32_t partition, struct str device_id);
 /* hash: reported shadow, r/<service>/<property> -> JSON, rt/<service> -> time in ms, si/<service> -> JSON
- * (core/service_info.h). */
+ * (core/device/service_info.h). */
 struct str key_shadow(struct key *key, uint32_t partition, struct str device_id);
-/* stream: what it reported (core/history.h), one field `e` each. Life: by number, bytes and age. */
+/* stream: what it reported (core/data/history.h), one field `e` each. Life: by number, bytes and age. */
 struct str key_history(struct key *key, uint32_t partition, struct str device_id);
 /* hash: desired values: d/<service>/<property> -> "<sent in ms, 0: not> <delivery> <JSON>",
  * t/<service> -> "<time of the last write in ms> <version>", a/<service> -> the last delivery that was
@@ -47,11 +47,11 @@ struct str key_parked_table(struct key *key, uint32_t partition);
 struct str key_index_marks(struct key *key, uint32_t partition);
 /* set: those of them that the partition's owner is working at. */
 struct str key_index_working(struct key *key, uint32_t partition);
-/* set: nodes that hold connections of devices of the partition (core/session.h). */
+/* set: nodes that hold connections of devices of the partition (core/session/session.h). */
 struct str key_nodes(struct key *key, uint32_t partition);
 /* set: devices whose connection a node holds, or held. */
 struct str key_on_node(struct key *key, uint32_t partition, struct str node);
-/* stream: events of a device that somebody watches (core/watch.h), with their ids in the event stream. Expires
+/* stream: events of a device that somebody watches (core/device/watch.h), with their ids in the event stream. Expires
  * when nobody reads it. */
 struct str key_watch(struct key *key, uint32_t partition, struct str watch_id);
 /* zset: "<watch id> <device id>" of the partition's watches, by their end in ms of Redis' clock. */
@@ -84,7 +84,7 @@ struct str key_app_nodes(struct key *key, struct str app_id);
 struct str key_app_devices(struct key *key, struct str app_id);
 /* hash: `next` ordinal to be given, `time` in ms of the last registration. */
 struct str key_app_ordinals(struct key *key, struct str app_id);
-/* set: numbers of the blocks of ordinals that have devices (core/device_index.h). */
+/* set: numbers of the blocks of ordinals that have devices (core/device/index.h). */
 struct str key_app_blocks(struct key *key, struct str app_id);
 /* The index of devices, by blocks of ordinals. All strings; life: as long as a device of the block.
  * bitmap of devices that are there: */
@@ -105,9 +105,9 @@ struct str key_app_subscription_index(struct key *key, struct str app_id);
 /* hash: what is invalid, a callback URL, or "host " and scheme, host and port (push/scope.h) ->
  * "<since> <next probe> <failures> <reason>", times in ms of Redis' clock. */
 struct str key_app_breakers(struct key *key, struct str app_id);
-/* hash: host:port -> certificate entry (core/certificate.h). */
+/* hash: host:port -> certificate entry (core/app/certificate.h). */
 struct str key_app_certificates(struct key *key, struct str app_id);
-/* hash: product id -> facts of a product model, and `revision` (core/model_store.h). */
+/* hash: product id -> facts of a product model, and `revision` (core/model/store.h). */
 struct str key_app_models(struct key *key, struct str app_id);
 /* hash: manufacturer id, 0x1f, model -> product id. */
 struct str key_app_model_references(struct key *key, struct str app_id);
@@ -136,7 +136,7 @@ struct str key_app_dead_groups(struct key *key, struct str app_id);
 struct str key_app_commands(struct key *key, struct str app_id);
 /* zset: ids of cancel tasks by time of creation in ms. */
 struct str key_app_cancel_order(struct key *key, struct str app_id);
-/* hash: id of a cancel task -> JSON (core/command_task.c). */
+/* hash: id of a cancel task -> JSON (core/command/task.c). */
 struct str key_app_cancel_tasks(struct key *key, struct str app_id);
 
 /* zset: application ids by time of creation. */

@@ -1,6 +1,6 @@
 /* Packages and contents of product models: what is accepted reads as the same model again, and its
  * capabilities are JSON. The inputs are the ZIP file or, beginning with a brace, a stored content. */
-#include "core/model_package.h"
+#include "core/model/package.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
 #include "api/v1/v1.h"
 
 #include "base/clock.h"
-#include "core/command.h"
+#include "core/command/command.h"
 
 #define SERVICE_ID_MAX 64
 

@@ -3,7 +3,7 @@
 #define API_V1_COMMAND_OBJECT_H
 
 #include "base/json.h"
-#include "core/command_task.h"
+#include "core/command/task.h"
 
 /* One object. has_old_status: DEFAULT instead of PENDING. */
 void v1_write_command(struct json_writer *w, const struct command *command, bool has_old_status);

@@ -4,7 +4,7 @@
  */
 #include "api/v1/command_object.h"
 #include "api/v1/v1.h"
-#include "core/command_task.h"
+#include "core/command/task.h"
 
 static void write_command(struct call *call, const struct command *command)
 {

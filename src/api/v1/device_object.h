@@ -3,7 +3,7 @@
 #define API_V1_DEVICE_OBJECT_H
 
 #include "base/json.h"
-#include "core/device.h"
+#include "core/device/device.h"
 
 /* One object, with the groups that stand in device->group_ids. The imsi is shown when it was selected; has_old_status_set: INACTIVE is shown as
  * OFFLINE. */

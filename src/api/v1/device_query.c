@@ -2,9 +2,9 @@
 #include "api/v1/device_object.h"
 #include "api/v1/v1.h"
 #include "base/clock.h"
-#include "core/device_index.h"
-#include "core/group.h"
-#include "core/service_types.h"
+#include "core/device/group.h"
+#include "core/device/index.h"
+#include "core/device/service_types.h"
 
 #define PAGE_SIZE_DEFAULT 25
 #define PAGE_SIZE_MAX     250

@@ -4,9 +4,9 @@
 #include "api/v1/device_object.h"
 #include "base/crypto.h"
 #include "base/decimal.h"
-#include "core/group.h"
-#include "core/product.h"
-#include "core/service_types.h"
+#include "core/device/group.h"
+#include "core/device/service_types.h"
+#include "core/model/product.h"
 
 /* ---- querying ---- */
 

@@ -4,7 +4,7 @@
  */
 #include "api/v1/v1.h"
 
-#include "core/group.h"
+#include "core/device/group.h"
 
 #define DESCRIPTION_MAX 1024
 #define LIST_PAGE_MAX   500

@@ -3,7 +3,7 @@
 #define API_V1_HISTORY_QUERY_H
 
 #include "api/v1/v1.h"
-#include "core/history.h"
+#include "core/data/history.h"
 
 struct history_form {
     enum history_kind kind;

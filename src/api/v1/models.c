@@ -1,8 +1,8 @@
 /* What devices can do, by their product models: capabilities, device types. */
 #include "api/v1/v1.h"
 
-#include "core/device_index.h"
-#include "core/model_store.h"
+#include "core/device/index.h"
+#include "core/model/store.h"
 #include <stdlib.h>
 
 /* ---- capabilities ---- */

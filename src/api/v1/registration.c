@@ -5,8 +5,8 @@
 #include "api/v1/v1.h"
 
 #include "base/crypto.h"
-#include "core/device_members.h"
-#include "core/product.h"
+#include "core/device/members.h"
+#include "core/model/product.h"
 
 #define TEXT_MAX DEVICE_TEXT_MAX
 

@@ -2,7 +2,7 @@
 #include "api/v1/v1.h"
 
 #include "base/url.h"
-#include "core/token.h"
+#include "core/app/token.h"
 
 static void answer_tokens(enum error error, const struct token_pair *pair, void *arg)
 {

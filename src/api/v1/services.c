@@ -5,8 +5,8 @@
 #include "api/v1/v1.h"
 
 #include "base/clock.h"
-#include "core/device.h"
-#include "core/service_info.h"
+#include "core/device/device.h"
+#include "core/device/service_info.h"
 #include <stdlib.h>
 
 /* ---- muted commands ---- */

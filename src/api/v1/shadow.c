@@ -3,8 +3,8 @@
 #include "api/v1/history_query.h"
 
 #include "base/clock.h"
-#include "core/group.h"
-#include "core/shadow.h"
+#include "core/data/shadow.h"
+#include "core/device/group.h"
 
 #define CHANGES_MAX 1000
 

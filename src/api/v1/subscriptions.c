@@ -4,7 +4,7 @@
  */
 #include "api/v1/v1.h"
 
-#include "core/subscription.h"
+#include "core/app/subscription.h"
 #include <strings.h>
 
 /* ---- creating ---- */

@@ -1,7 +1,7 @@
 #include "api/v1/v1.h"
 
 #include "base/metric.h"
-#include "core/token.h"
+#include "core/app/token.h"
 #include <string.h>
 #include <strings.h>
 

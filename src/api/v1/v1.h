@@ -5,7 +5,7 @@
 #define API_V1_V1_H
 
 #include "base/fields.h"
-#include "core/app.h"
+#include "core/app/app.h"
 #include "net/http_server.h"
 
 enum v1_auth {
