@@ -121,6 +121,7 @@ store_sources = \
     src/store/scripts.h
 
 core_sources = \
+    src/core/assembly.c \
     src/core/core.c \
     src/core/core.h \
     src/core/deadletter.c \

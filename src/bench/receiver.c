@@ -44,8 +44,8 @@ struct connection {
 struct receiver {
     struct receiver_config config;
     struct receiver_figures figures;
-    LIST_HEAD(, port) ports;
-    LIST_HEAD(, connection) connections;
+    LIST_HEAD(port_list, port) ports;
+    LIST_HEAD(connection_list, connection) connections;
     const struct timeval *delay;
     struct timeval accept_pause;
     struct event *accept_again;
@@ -321,7 +321,7 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 
 static uint16_t port_of(struct evconnlistener *listener)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
 
     if (getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)&address, &len) < 0)
@@ -350,7 +350,7 @@ char *receiver_listen(struct receiver *receiver, const char *address, uintptr_t 
                       uint16_t *bound)
 {
     unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
-    struct sockaddr_storage parsed;
+    struct sockaddr_storage parsed = {0};
     int len = sizeof(parsed);
     struct port *port;
 

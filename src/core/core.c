@@ -1,38 +1,9 @@
 #include "core/core.h"
 
 #include "base/mem.h"
-#include "core/app/app.h"
-#include "core/app/subscription.h"
-#include "core/device/facts.h"
-#include "core/device/index.h"
-#include "core/model/store.h"
 #include "store/keys.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-#define RATE_KEYS 100000
-
-struct core *core_new(struct event_base *base, struct redis *redis,
-                      const struct core_settings *settings, const struct netpolicy *policy)
-{
-    struct core *core = xcalloc(1, sizeof(*core));
-
-    core->base = base;
-    core->redis = redis;
-    core->settings = settings;
-    core->policy = policy;
-    core->apps = cache_new((size_t)settings->cache_apps, app_free);
-    core->subscriptions = cache_new((size_t)settings->cache_apps, subscriptions_release);
-    device_facts_start(core);
-    model_store_start(core);
-    core->device_index = device_index_new(core);
-    core->login_rate = rate_new(0, 1000, RATE_KEYS);
-    core->api_rate = rate_new(0, 1000, RATE_KEYS);
-    core->device_rate = rate_new(0, 1000, RATE_KEYS);
-    core->app_report_rate = rate_new(0, 1000, RATE_KEYS);
-    core_settings_changed(core);
-    return core;
-}
 
 void core_settings_changed(struct core *core)
 {
@@ -42,22 +13,6 @@ void core_settings_changed(struct core *core)
     rate_set_limit(core->api_rate, (uint32_t)s->api_limit, s->api_interval_ms);
     rate_set_limit(core->device_rate, (uint32_t)s->report_limit, s->report_interval_ms);
     rate_set_limit(core->app_report_rate, (uint32_t)s->app_report_limit, s->report_interval_ms);
-}
-
-void core_free(struct core *core)
-{
-    if (!core)
-        return;
-    cache_free(core->apps);
-    cache_free(core->subscriptions);
-    device_facts_stop(core);
-    model_store_stop(core);
-    device_index_free(core->device_index);
-    rate_free(core->login_rate);
-    rate_free(core->api_rate);
-    rate_free(core->device_rate);
-    rate_free(core->app_report_rate);
-    free(core);
 }
 
 enum error core_error_of(enum redis_status status)
