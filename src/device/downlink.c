@@ -46,14 +46,21 @@ struct mqtt_device *way_holder(const struct way *way)
 
 /* ---- time-outs ---- */
 
-static void set_timer(struct device_mqtt *mqtt)
+/* For the first one of a list, which is the one whose time comes first. */
+static void set_timer(struct event *timer, int64_t due_ms)
 {
-    const struct awaited *oldest = TAILQ_FIRST(&mqtt->awaited);
-    int64_t left_ms = oldest ? oldest->due_ms - clock_tick_ms() : 0;
+    int64_t left_ms = due_ms - clock_tick_ms();
     struct timeval left = {left_ms > 0 ? left_ms / 1000 : 0, left_ms > 0 ? left_ms % 1000 * 1000 : 0};
 
+    event_add(timer, &left);
+}
+
+static void set_answer_timer(struct device_mqtt *mqtt)
+{
+    const struct awaited *oldest = TAILQ_FIRST(&mqtt->awaited);
+
     if (oldest)
-        event_add(mqtt->answer_timer, &left);
+        set_timer(mqtt->answer_timer, oldest->due_ms);
     else
         event_del(mqtt->answer_timer);
 }
@@ -74,7 +81,7 @@ static struct shadow_delivery *take_delivery(struct awaited *awaited)
     if (!awaited->waits_for_puback)
         free(awaited);
     if (was_oldest)
-        set_timer(mqtt);
+        set_answer_timer(mqtt);
     return delivery;
 }
 
@@ -95,7 +102,7 @@ static void on_answer_timer(evutil_socket_t fd, short what, void *arg)
     (void)what;
     while ((oldest = TAILQ_FIRST(&mqtt->awaited)) && oldest->due_ms <= clock_tick_ms())
         end(oldest, SHADOW_SILENT);
-    set_timer(mqtt);
+    set_answer_timer(mqtt);
 }
 
 /* ---- properties/set ---- */
@@ -144,7 +151,7 @@ static struct awaited *await(struct mqtt_device *holder, struct shadow_delivery 
     LIST_INSERT_HEAD(&holder->awaited, awaited, of_device);
     holder->awaited_count++;
     if (awaited == TAILQ_FIRST(&holder->mqtt->awaited))
-        set_timer(holder->mqtt);
+        set_answer_timer(holder->mqtt);
     return awaited;
 }
 
@@ -265,11 +272,9 @@ static void offer_all(struct mqtt_device *holder, unsigned what)
 static void set_undecided_timer(struct device_mqtt *mqtt)
 {
     const struct mqtt_device *first = TAILQ_FIRST(&mqtt->undecided);
-    int64_t left_ms = first ? first->decided_ms - clock_tick_ms() : 0;
-    struct timeval left = {left_ms > 0 ? left_ms / 1000 : 0, left_ms > 0 ? left_ms % 1000 * 1000 : 0};
 
     if (first)
-        event_add(mqtt->undecided_timer, &left);
+        set_timer(mqtt->undecided_timer, first->decided_ms);
     else
         event_del(mqtt->undecided_timer);
 }

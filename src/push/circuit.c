@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define KEY_MAX 2048
-
 /* ---- life ---- */
 
 struct circuits *circuits_new(const struct circuits_config *config)
@@ -29,21 +27,10 @@ size_t circuits_count(const struct circuits *circuits, enum breaker_state state)
     return circuits->counts[state];
 }
 
-/* Both were bounded when they were stored. */
-static struct str write_key(char key[KEY_MAX], struct str app_id, struct str name)
-{
-    if (app_id.len + 1 + name.len > KEY_MAX)
-        name.len = KEY_MAX - app_id.len - 1;
-    memcpy(key, app_id.p, app_id.len);
-    key[app_id.len] = ' ';
-    memcpy(key + app_id.len + 1, name.p, name.len);
-    return str_n(key, app_id.len + 1 + name.len);
-}
-
 struct circuit *circuit_find(const struct circuits *circuits, struct str app_id, struct str name)
 {
-    char buffer[KEY_MAX];
-    struct str key = write_key(buffer, app_id, name);
+    char buffer[SCOPE_KEY_MAX];
+    struct str key = scope_key(buffer, app_id, name);
     struct circuit *circuit;
 
     HASH_FIND(hh, circuits->table, key.p, key.len, circuit);
@@ -71,8 +58,8 @@ static struct circuit *circuit_new(struct circuits *circuits, struct str key, si
 struct circuit *circuit_get(struct circuits *circuits, struct push_app *app, struct str app_id,
                             struct str name)
 {
-    char buffer[KEY_MAX];
-    struct str key = write_key(buffer, app_id, name);
+    char buffer[SCOPE_KEY_MAX];
+    struct str key = scope_key(buffer, app_id, name);
     struct circuit *circuit;
 
     HASH_FIND(hh, circuits->table, key.p, key.len, circuit);

@@ -29,7 +29,6 @@
 
 #define FENCE_SIZE         160 /* instance id, ':', epoch */
 #define EVENT_ID_SIZE      44  /* two 64-bit numbers, '-' and NUL */
-#define TARGET_KEY_MAX     2048
 #define LANE_KEY_MAX       512
 #define TARGET_DIGEST_SIZE 33
 #define DIGEST_SIZE        41

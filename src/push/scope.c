@@ -52,3 +52,13 @@ const char *scope_text(enum breaker_scope scope)
 {
     return scope == SCOPE_HOST ? "host" : "url";
 }
+
+struct str scope_key(char out[SCOPE_KEY_MAX], struct str app_id, struct str name)
+{
+    if (app_id.len + 1 + name.len > SCOPE_KEY_MAX)
+        name.len = SCOPE_KEY_MAX - app_id.len - 1;
+    memcpy(out, app_id.p, app_id.len);
+    out[app_id.len] = ' ';
+    memcpy(out + app_id.len + 1, name.p, name.len);
+    return str_n(out, app_id.len + 1 + name.len);
+}

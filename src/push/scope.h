@@ -24,6 +24,10 @@ enum breaker_scope scope_of(struct str name);
 bool scope_has(struct str name, struct str url); /* is it the name of what guards that URL? */
 /* For logs and operators: a URL without its query, which may hold a password; scheme, host, port. */
 struct str scope_shown(struct str name);
+/* "<application> <name>": under this the tables of an instance have it. Both were bounded when they were
+ * stored; what is longer all the same is cut off. */
+#define SCOPE_KEY_MAX 2048
+struct str scope_key(char out[SCOPE_KEY_MAX], struct str app_id, struct str name);
 const char *scope_text(enum breaker_scope scope); /* "url", "host" */
 
 #endif

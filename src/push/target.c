@@ -70,21 +70,10 @@ static struct target *target_new(struct push *push, struct str key, struct str a
     return target;
 }
 
-/* Both were bounded when they were stored. */
-static struct str write_key(char key[TARGET_KEY_MAX], struct str app_id, struct str url)
-{
-    if (app_id.len + 1 + url.len > TARGET_KEY_MAX)
-        url.len = TARGET_KEY_MAX - app_id.len - 1;
-    memcpy(key, app_id.p, app_id.len);
-    key[app_id.len] = ' ';
-    memcpy(key + app_id.len + 1, url.p, url.len);
-    return str_n(key, app_id.len + 1 + url.len);
-}
-
 struct target *target_find(const struct push *push, struct str app_id, struct str url)
 {
-    char buffer[TARGET_KEY_MAX];
-    struct str key = write_key(buffer, app_id, url);
+    char buffer[SCOPE_KEY_MAX];
+    struct str key = scope_key(buffer, app_id, url);
     struct target *target;
 
     HASH_FIND(hh, push->targets, key.p, key.len, target);
@@ -93,8 +82,8 @@ struct target *target_find(const struct push *push, struct str app_id, struct st
 
 struct target *target_get(struct push *push, struct str app_id, struct str url)
 {
-    char buffer[TARGET_KEY_MAX];
-    struct str key = write_key(buffer, app_id, url);
+    char buffer[SCOPE_KEY_MAX];
+    struct str key = scope_key(buffer, app_id, url);
     struct target *target;
 
     HASH_FIND(hh, push->targets, key.p, key.len, target);

@@ -89,6 +89,17 @@ static void names_are_told_apart_and_shown_without_secrets(void **state)
     assert_string_equal(scope_text(SCOPE_HOST), "host");
 }
 
+static void a_key_says_whose_it_is_and_keeps_to_its_size(void **state)
+{
+    static char name[SCOPE_KEY_MAX];
+    char key[SCOPE_KEY_MAX];
+
+    (void)state;
+    assert_true(str_eq(scope_key(key, STR("app1"), STR("http://a.test/x")), STR("app1 http://a.test/x")));
+    memset(name, 'x', sizeof(name));
+    assert_int_equal(scope_key(key, STR("app1"), str_n(name, sizeof(name))).len, SCOPE_KEY_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +109,7 @@ int main(void)
         cmocka_unit_test(what_is_no_url_is_guarded_alone),
         cmocka_unit_test(the_longest_url_has_a_name),
         cmocka_unit_test(names_are_told_apart_and_shown_without_secrets),
+        cmocka_unit_test(a_key_says_whose_it_is_and_keeps_to_its_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
