@@ -66,7 +66,11 @@ for i = 12, d[16] == '0' and #ARGV or 0, 2 do
   waits = waits or wanted and string.match(wanted, '^%S+ %S+ (.*)$') ~= ARGV[i + 1]
 end
 local holder = ''
-if d[19] then holder = d[17] and d[17] ~= '' and ARGV[6] or d[2] end
+if d[19] and (d[17] or '') ~= '' then
+  holder = ARGV[6]
+elseif d[19] and d[2] ~= ARGV[6] then -- else it has no connection: there is nobody to ask
+  holder = d[2]
+end
 local answer = d[1]
 if waits or holder ~= '' then
   answer = { redis.status_reply('PENDING'), d[2], waits and '1' or '', holder }

@@ -1824,6 +1824,9 @@ static void a_report_says_who_connects_when_commands_may_wait(void **state)
     given("HSET " DEVICE " session i:1");
     ANSWER("+PENDING gw1  dev1", report, REPORT_KEYS,
            REPORT_ARGS("@i:1", "", "1000", "10", "r/a/x", "1"));
+    given("HDEL " DEVICE " session");
+    given("HSET " DEVICE " gateway dev1");
+    ANSWER("app1", report, REPORT_KEYS, REPORT_ARGS("t1", "", "1000", "10", "r/a/x", "1"));
 }
 
 /* More than one HSET takes at a time. */
