@@ -190,6 +190,7 @@ def test_a_failed_probe_leaves_the_whole_host_invalid(start_platform, receiver):
     receiver.answers(*[503] * 13, then=200)
     device.report({"n": 0})
     receiver.wait_for(10)
+    platform.wait_for_log("state=invalid")  # the answer to the tenth has been read
     application.register_device()
     arrived = receiver.wait_for(15)
     assert [r.path for r in arrived[:14]] == ["/data"] * 14
